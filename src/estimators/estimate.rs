@@ -1,0 +1,295 @@
+//! What an estimator returns: the number, how far to trust it, what it cost, and what was seen on the way.
+
+use serde::{Deserialize, Serialize};
+
+use super::warnings::Warning;
+
+/// An estimate of log Z, in nats.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The estimate of log Z.
+    pub log_z: f64,
+    /// Its standard error; `None` for methods without sampling error.
+    pub std_err: Option<f64>,
+    /// An interval that covers log Z at its level; `None` for exact methods.
+    pub interval: Option<Interval>,
+    /// The estimator's name in the registry.
+    pub method: String,
+    /// In which sense the number is right.
+    pub guarantee: Guarantee,
+    /// Whether to believe it.
+    pub verdict: Verdict,
+    /// What a reader should know, each with advice.
+    pub warnings: Vec<Warning>,
+    /// What it took.
+    pub cost: Cost,
+    /// Figures to judge the run by.
+    pub diagnostics: Diagnostics,
+    /// The seed of the random streams.
+    pub seed: u64,
+    /// Arrays for plots, audits and re-runs; empty for exact methods.
+    #[serde(default, skip_serializing_if = "Trace::is_empty")]
+    pub trace: Trace,
+}
+
+impl Estimate {
+    /// A number without sampling error.
+    pub(crate) fn exact(method: &str, log_z: f64, guarantee: Guarantee, cost: Cost) -> Self {
+        Self {
+            log_z,
+            std_err: None,
+            interval: None,
+            method: method.into(),
+            guarantee,
+            verdict: Verdict::Converged,
+            warnings: Vec::new(),
+            cost,
+            diagnostics: Diagnostics::default(),
+            seed: 0,
+            trace: Trace::default(),
+        }
+    }
+}
+
+/// lower ≤ log Z ≤ upper at confidence `level`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The lower end.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
+    /// The share of runs whose interval covers, e.g. 0.95.
+    pub level: f64,
+}
+
+/// In which sense an estimate is right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guarantee {
+    /// Equal to log Z up to rounding.
+    Exact,
+    /// Deterministic, with a heuristic error estimate (quadrature).
+    Numerical,
+    /// E[Ẑ] = Z, so log Ẑ is low on average and exceeds log Z + b with probability at most e⁻ᵇ.
+    UnbiasedZ,
+    /// Right in the limit of long runs.
+    Consistent,
+    /// A lower bound in expectation.
+    StochasticLower,
+    /// An upper bound in expectation.
+    StochasticUpper,
+    /// As good as what it was started from.
+    Conditional(String),
+}
+
+impl std::fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact => f.write_str("exact"),
+            Self::Numerical => f.write_str("numerical, heuristic error"),
+            Self::UnbiasedZ => f.write_str("unbiased for Z, so low on average for log Z"),
+            Self::Consistent => f.write_str("consistent"),
+            Self::StochasticLower => f.write_str("a lower bound on average"),
+            Self::StochasticUpper => f.write_str("an upper bound on average"),
+            Self::Conditional(on) => write!(f, "conditional on {on}"),
+        }
+    }
+}
+
+/// Whether to believe an estimate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every check passed.
+    Converged,
+    /// At least one check failed.
+    NotConverged {
+        /// Which, each with what to try.
+        reasons: Vec<Warning>,
+    },
+}
+
+impl Verdict {
+    /// Converged if there is no reason against it.
+    #[must_use]
+    pub fn from_reasons(reasons: Vec<Warning>) -> Self {
+        if reasons.is_empty() { Self::Converged } else { Self::NotConverged { reasons } }
+    }
+
+    /// Whether it is [`Verdict::Converged`].
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        matches!(self, Self::Converged)
+    }
+}
+
+/// Work, as counted where it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Energies of single states (a cached one counts when it is first computed).
+    pub energy_evaluations: u64,
+    /// Gradients of single states.
+    pub gradient_evaluations: u64,
+    /// Kernel steps of single chains.
+    pub sweeps: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.energy_evaluations += other.energy_evaluations;
+        self.gradient_evaluations += other.gradient_evaluations;
+        self.sweeps += other.sweeps;
+    }
+}
+
+/// What an estimate took, all phases together and each apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Evaluations and sweeps.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Seconds and counts of each phase in order.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
+}
+
+impl Cost {
+    /// Adds a phase and its share of the whole.
+    pub fn add(&mut self, name: &str, seconds: f64, counts: Counts) {
+        self.counts += counts;
+        self.seconds += seconds;
+        self.phases.push(Phase { name: name.into(), seconds, counts });
+    }
+}
+
+/// One part of a run: a pilot, the reported round, the evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it was for.
+    pub name: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Evaluations and sweeps.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// Figures to judge a run by; those that do not apply are absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Diagnostics {
+    /// Independent chains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chains: Option<usize>,
+    /// Steps of the schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rungs: Option<usize>,
+    /// (Σw)² / Σw² of the reported weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_sample_size: Option<f64>,
+    /// Pareto shape k̂ of the largest weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pareto_shape: Option<f64>,
+    /// Variance of the log-weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_weight_variance: Option<f64>,
+    /// Barrier Λ of the path as the last pilot saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub barrier: Option<f64>,
+    /// Least acceptance over the rungs, for kernels that propose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceptance_least: Option<f64>,
+    /// Mean acceptance over the rungs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceptance_mean: Option<f64>,
+    /// Estimated error of numerical integration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discretisation_error: Option<f64>,
+    /// Estimated drift of chains that were still on their way to equilibrium.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<f64>,
+    /// Largest autocorrelation time over the rungs, in sweeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autocorrelation_time: Option<f64>,
+    /// Independent answers to the same question.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+}
+
+/// An independent answer, held against the reported one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What gave it.
+    pub source: String,
+    /// Its log Z.
+    pub log_z: f64,
+    /// Its standard error, 0 for an exact answer.
+    pub std_err: f64,
+    /// Whether it agrees with the reported estimate within their errors.
+    pub agrees: bool,
+}
+
+/// The arrays behind a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trace {
+    /// β₀ = 0 … β_K = 1.
+    pub schedule: Vec<f64>,
+    /// Log-weight of each chain.
+    pub log_weights: Vec<f64>,
+    /// One entry per step of the schedule.
+    pub rungs: Vec<Rung>,
+    /// log Ẑ and the like of each pilot.
+    pub pilots: Vec<PilotRecord>,
+}
+
+impl Trace {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What was seen at one rung.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// β at the end of the step.
+    pub beta: f64,
+    /// log of the mean incremental weight: adds up to log Z − log Z₀.
+    pub log_ratio: f64,
+    /// Variance of the accumulated log-weights.
+    pub log_weight_variance: f64,
+    /// ESS of the accumulated weights.
+    pub effective_sample_size: f64,
+    /// √(log E[w²] − 2 log E[w]) of the incremental weights: adds up to the barrier.
+    pub discrepancy: f64,
+    /// Mean acceptance of the kernel at β; absent for kernels that do not propose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acceptance: Option<f64>,
+    /// Mean over chains of ∂_β log f_β, where the estimator measures it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub derivative: Option<f64>,
+    /// Standard error of that mean.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub derivative_std_err: Option<f64>,
+}
+
+/// What a pilot found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PilotRecord {
+    /// Chains it ran.
+    pub chains: usize,
+    /// Rungs it used.
+    pub rungs: usize,
+    /// Its log Ẑ.
+    pub log_z: f64,
+    /// Its standard error.
+    pub std_err: f64,
+    /// Its ESS.
+    pub effective_sample_size: f64,
+    /// The barrier it measured.
+    pub barrier: f64,
+}

@@ -1,0 +1,83 @@
+//! Methods for log Z: the contract, the registry, and one file per estimator.
+//!
+//! To add an estimator: one file with a type that implements [`Estimator`], its `mod` line, and one line in [`REGISTRY`];
+//! help, `lnz list` and the contract tests follow from the registry.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::models::Model;
+
+pub mod estimate;
+pub mod monitor;
+pub mod settings;
+pub mod warnings;
+
+pub use estimate::{Cost, Counts, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace, Verdict};
+pub use monitor::{Monitor, Silent};
+pub use settings::{ScheduleChoice, Settings};
+pub use warnings::Warning;
+
+/// A method for log Z.
+pub trait Estimator: Send + Sync + fmt::Debug {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// One line for `lnz list`.
+    fn summary(&self) -> &'static str;
+
+    /// In which sense its numbers are right.
+    fn guarantee(&self) -> Guarantee;
+
+    /// Whether it applies to `model`, and what it would take.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] with the reason.
+    fn plan(&self, model: &Arc<dyn Model>) -> Result<Plan>;
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// As [`Estimator::plan`]; [`Error::NonFinite`] when an energy is NaN; [`Error::Setting`] for settings that make no sense;
+    /// [`Error::NotReached`] from numerical methods without an acceptable answer.
+    fn estimate(
+        &self,
+        model: &Arc<dyn Model>,
+        settings: &Settings,
+        monitor: &dyn Monitor,
+    ) -> Result<Estimate>;
+}
+
+/// What an estimator would take.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Predicted seconds on this machine; `None` for a sampler, which takes what it is given.
+    pub seconds: Option<f64>,
+    /// Predicted bytes of memory beyond the model, 0 where it does not matter.
+    pub bytes: f64,
+}
+
+/// Every estimator that a user can name, in the order that `lnz list` shows them.
+pub const REGISTRY: &[&dyn Estimator] = &[];
+
+/// The estimator called `name`.
+///
+/// # Errors
+/// [`Error::Setting`] listing the names there are.
+pub fn by_name(name: &str) -> Result<&'static dyn Estimator> {
+    REGISTRY.iter().copied().find(|e| e.name() == name).ok_or_else(|| {
+        let names: Vec<_> = REGISTRY.iter().map(|e| e.name()).collect();
+        Error::setting("--method", name, format!("methods are auto, {}", names.join(", ")))
+    })
+}
+
+/// The exact estimator that would finish soonest, with its plan; `None` where no exact method applies.
+#[must_use]
+pub fn quickest_exact(model: &Arc<dyn Model>) -> Option<(&'static dyn Estimator, Plan)> {
+    REGISTRY
+        .iter()
+        .filter(|e| e.guarantee() == Guarantee::Exact)
+        .filter_map(|&e| Some((e, e.plan(model).ok()?)))
+        .min_by(|(_, a), (_, b)| a.seconds.unwrap_or(0.0).total_cmp(&b.seconds.unwrap_or(0.0)))
+}

@@ -1,0 +1,95 @@
+//! What a person may choose about a run; every default is meant to be left alone.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How rungs are placed between β = 0 and β = 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleChoice {
+    /// Equal shares of the barrier that pilots measured.
+    #[default]
+    EqualBarrier,
+    /// Equal steps of β.
+    Linear,
+    /// Denser at both ends: a logistic curve rescaled to [0, 1], as is usual for networks and RBMs.
+    Sigmoidal,
+    /// These βs, from 0 to 1.
+    Given(Vec<f64>),
+}
+
+/// Settings of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Standard error of log Z to aim at, in nats.
+    pub target_se: f64,
+    /// Seconds that all phases together may take.
+    pub max_time: f64,
+    /// Independent chains; `None` lets the estimator choose.
+    pub chains: Option<usize>,
+    /// Steps of the schedule; `None` lets pilots choose.
+    pub rungs: Option<usize>,
+    /// Where the rungs lie.
+    pub schedule: ScheduleChoice,
+    /// The seed of all random streams.
+    pub seed: u64,
+    /// Confidence level of intervals.
+    pub level: f64,
+    /// Rows of data in the model's space, to fit the reference to.
+    #[serde(skip)]
+    pub data: Option<Array2<f64>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            target_se: 0.1,
+            max_time: 300.0,
+            chains: None,
+            rungs: None,
+            schedule: ScheduleChoice::default(),
+            seed: 1,
+            level: 0.95,
+            data: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the option, its value and what would be right.
+    pub fn check(&self) -> Result<()> {
+        let positive = |option, value: f64, what: &str| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(Error::setting(option, value, format!("{what} is a positive finite number")))
+            }
+        };
+        positive("--target-se", self.target_se, "a standard error in nats")?;
+        positive("--max-time", self.max_time, "a time limit in seconds")?;
+        if !(self.level > 0.0 && self.level < 1.0) {
+            return Err(Error::setting("--level", self.level, "a confidence level lies between 0 and 1"));
+        }
+        if let Some(chains) = self.chains
+            && !(2..=1 << 24).contains(&chains)
+        {
+            return Err(Error::setting(
+                "--chains",
+                chains,
+                "between 2 and 16777216 chains make an error bar",
+            ));
+        }
+        if let Some(rungs) = self.rungs
+            && !(1..=100_000_000).contains(&rungs)
+        {
+            return Err(Error::setting("--rungs", rungs, "a schedule has between 1 and 100000000 rungs"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! lnz
+
+pub mod error;
+pub mod estimators;
+pub mod math;
+pub mod models;
+
+pub use error::{Error, Result};

@@ -1,0 +1,11 @@
+//! Numbers without a model: log-weights, random streams, statistics, roots, products and vector kernels.
+
+pub mod log_weights;
+pub mod products;
+pub mod random;
+pub mod roots;
+pub mod simd;
+pub mod statistics;
+
+pub use log_weights::{LogWeights, log_add_exp, log_mean_exp, log_sum_exp};
+pub use random::Stream;

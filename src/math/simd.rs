@@ -1,0 +1,344 @@
+//! Vector kernels: plain loops over slices, compiled for each instruction set and chosen when the program runs.
+//!
+//! Every kernel is a scalar function (`exp`, `sigmoid`, …) applied in a loop that the compiler vectorises inside
+//! [`dispatch`]. No fused multiply-add is used, so all instruction sets give the same bits.
+//! `LNZ_SIMD=scalar|v3|v4` forces a level (SSE2, AVX2, AVX-512) that the machine supports.
+
+use std::sync::OnceLock;
+
+use rand::Rng;
+
+/// Chains of lanes that a vector generator advances at once.
+pub const LANES: usize = 16;
+
+/// Runs `kernel` compiled for the best instruction set of this machine; it and what it calls must be `#[inline(always)]`.
+#[inline]
+pub fn dispatch<R>(kernel: impl FnOnce() -> R) -> R {
+    static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
+    ARCH.get_or_init(choose).dispatch(kernel)
+}
+
+fn choose() -> pulp::Arch {
+    let best = pulp::Arch::new();
+    match std::env::var("LNZ_SIMD").as_deref() {
+        Ok("scalar") => pulp::Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("v3") => pulp::x86::V3::try_new().map_or(best, pulp::Arch::V3),
+        _ => best,
+    }
+}
+
+/// eˣ for x ≤ 88 with relative error below 2e-7; 0 below −87.3, where f32 turns denormal; NaN stays NaN.
+#[inline(always)]
+#[must_use]
+pub fn exp(x: f32) -> f32 {
+    const LOG2_E: f32 = std::f32::consts::LOG2_E;
+    // log 2 in two parts, the first with few bits, so that x − n·log 2 is exact to the last bits (Cody & Waite).
+    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    // Adding 1.5·2²³ rounds to an integer and leaves that integer in the low bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.3, 88.7);
+    let shifted = clamped * LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
+    let p = 1.987_569_2e-4;
+    let p = p * r + 1.398_2e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_6e-1;
+    let p = p * r + 0.5;
+    let value = p * r * r + r + 1.0;
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
+    if x < -87.3 { 0.0 } else { value * power }
+}
+
+/// log(1 + y) for 0 ≤ y ≤ 1 with relative error below 3e-7.
+#[inline(always)]
+#[must_use]
+pub fn log_1p(y: f32) -> f32 {
+    twice_atanh(y / (2.0 + y))
+}
+
+/// 2 atanh(s) = log((1 + s) / (1 − s)) for |s| ≤ 1/3, by its series.
+#[inline(always)]
+fn twice_atanh(s: f32) -> f32 {
+    let q = s * s;
+    let p = 2.0 / 15.0;
+    let p = p * q + 2.0 / 13.0;
+    let p = p * q + 2.0 / 11.0;
+    let p = p * q + 2.0 / 9.0;
+    let p = p * q + 2.0 / 7.0;
+    let p = p * q + 2.0 / 5.0;
+    let p = p * q + 2.0 / 3.0;
+    s * (p * q + 2.0)
+}
+
+/// 1 / (1 + e⁻ˣ) with absolute error below 1e-7.
+#[inline(always)]
+#[must_use]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp((-x).min(88.0)))
+}
+
+/// softplus(x) = log(1 + eˣ) = max(x, 0) + log(1 + e^{−|x|}).
+#[inline(always)]
+#[must_use]
+pub fn softplus(x: f32) -> f32 {
+    x.max(0.0) + log_1p(exp(-x.abs()))
+}
+
+/// Adds up `term(i)` for i < `length` in sixteen f32 lanes that are emptied into an f64 every 64 rounds.
+#[inline(always)]
+fn sum_lanes(length: usize, term: impl Fn(usize) -> f32) -> f64 {
+    let mut total = 0.0;
+    let whole = length - length % LANES;
+    let mut start = 0;
+    while start < whole {
+        let end = (start + 64 * LANES).min(whole);
+        let mut lanes = [0.0f32; LANES];
+        while start < end {
+            for (lane, sum) in lanes.iter_mut().enumerate() {
+                *sum += term(start + lane);
+            }
+            start += LANES;
+        }
+        total += lanes.iter().map(|&sum| f64::from(sum)).sum::<f64>();
+    }
+    for i in whole..length {
+        total += f64::from(term(i));
+    }
+    total
+}
+
+/// Σ softplus(β aᵢ) for β ≥ 0.
+#[must_use]
+pub fn sum_softplus(beta: f32, activations: &[f32]) -> f64 {
+    dispatch(
+        #[inline(always)]
+        || {
+            let tails = sum_lanes(activations.len(), |i| log_1p(exp(-(beta * activations[i].abs()))));
+            let heads = sum_lanes(activations.len(), |i| activations[i].max(0.0));
+            f64::from(beta) * heads + tails
+        },
+    )
+}
+
+/// Σ softplus(to·aᵢ) − softplus(from·aᵢ) for from, to ≥ 0, without the cancellation of taking two sums apart.
+///
+/// With softplus(βa) = β max(a, 0) + log(1 + e^{−β|a|}) the first part is linear in β, and the difference of the second is
+/// log((1 + y₁)/(1 + y₀)) = 2 atanh((y₁ − y₀)/(2 + y₁ + y₀)): one quotient and no large terms. `to_minus_from` is taken apart
+/// because it is exact in f64 where both βs are rounded to f32.
+#[must_use]
+pub fn softplus_difference(from: f64, to: f64, activations: &[f32]) -> f64 {
+    dispatch(
+        #[inline(always)]
+        || {
+            let (low, high) = (from as f32, to as f32);
+            let tails = sum_lanes(activations.len(), |i| {
+                let size = activations[i].abs();
+                let y0 = exp(-(low * size));
+                let y1 = exp(-(high * size));
+                twice_atanh((y1 - y0) / (2.0 + y1 + y0))
+            });
+            let heads = sum_lanes(activations.len(), |i| activations[i].max(0.0));
+            (to - from) * heads + tails
+        },
+    )
+}
+
+/// Σ aᵢ σ(β aᵢ) and Σ aᵢ² σ(β aᵢ) (1 − σ(β aᵢ)): the first two derivatives of Σ softplus(β aᵢ) in β.
+#[must_use]
+pub fn softplus_derivatives(beta: f32, activations: &[f32]) -> (f64, f64) {
+    dispatch(
+        #[inline(always)]
+        || {
+            let first = sum_lanes(activations.len(), |i| activations[i] * sigmoid(beta * activations[i]));
+            let second = sum_lanes(activations.len(), |i| {
+                let s = sigmoid(beta * activations[i]);
+                activations[i] * activations[i] * s * (1.0 - s)
+            });
+            (first, second)
+        },
+    )
+}
+
+/// Σ xᵢ yᵢ.
+#[must_use]
+pub fn dot(x: &[f32], y: &[f32]) -> f64 {
+    assert_eq!(x.len(), y.len());
+    dispatch(
+        #[inline(always)]
+        || sum_lanes(x.len(), |i| x[i] * y[i]),
+    )
+}
+
+/// bits[i] = 1 with probability σ(scale · activations[i] + offsets[i]), else 0; no offsets when `offsets` is empty.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[f32], bits: &mut [f32]) {
+    assert_eq!(activations.len(), bits.len());
+    assert!(offsets.is_empty() || offsets.len() == bits.len());
+    dispatch(
+        #[inline(always)]
+        || {
+            let length = bits.len();
+            let mut start = 0;
+            while start < length {
+                let end = (start + LANES).min(length);
+                let uniform = lanes.next();
+                for i in start..end {
+                    let offset = if offsets.is_empty() { 0.0 } else { offsets[i] };
+                    let logit = scale * activations[i] + offset;
+                    // u < σ(x) ⇔ u (1 + e⁻ˣ) < 1, which needs no quotient.
+                    let draw = unit(uniform[i - start]) * (1.0 + exp((-logit).min(88.0)));
+                    bits[i] = if draw < 1.0 { 1.0 } else { 0.0 };
+                }
+                start = end;
+            }
+        },
+    );
+}
+
+/// A uniform number in (0, 1] from 31 random bits; f32 keeps its full relative precision near 0.
+#[inline(always)]
+fn unit(bits: u32) -> f32 {
+    ((bits >> 1) as i32 as f32 + 0.5) * (1.0 / 2_147_483_648.0)
+}
+
+/// Sixteen xoshiro128++ generators side by side (Blackman & Vigna 2021, doi:10.1145/3460772), each seeded apart.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    state: [[u32; LANES]; 4],
+}
+
+impl Lanes {
+    pub(crate) fn new(mut seeder: impl Rng) -> Self {
+        let mut state = [[0; LANES]; 4];
+        for word in &mut state {
+            for lane in word {
+                *lane = seeder.next_u32();
+            }
+        }
+        // The all-zero state is the one that never leaves itself.
+        for lane in &mut state[0] {
+            *lane |= 1;
+        }
+        Self { state }
+    }
+
+    /// The next sixteen words, one a lane.
+    #[inline(always)]
+    pub fn next(&mut self) -> [u32; LANES] {
+        let [a, b, c, d] = &mut self.state;
+        let mut words = [0; LANES];
+        for i in 0..LANES {
+            words[i] = a[i].wrapping_add(d[i]).rotate_left(7).wrapping_add(a[i]);
+            let t = b[i] << 9;
+            c[i] ^= a[i];
+            d[i] ^= b[i];
+            b[i] ^= c[i];
+            a[i] ^= d[i];
+            c[i] ^= t;
+            d[i] = d[i].rotate_left(11);
+        }
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::Stream;
+    use proptest::prelude::*;
+
+    fn exact_softplus(x: f64) -> f64 {
+        x.max(0.0) + (-x.abs()).exp().ln_1p()
+    }
+
+    proptest! {
+        #[test]
+        fn exp_is_accurate(x in -87.0f32..88.0) {
+            let exact = f64::from(x).exp();
+            prop_assert!((f64::from(exp(x)) / exact - 1.0).abs() < 2e-7, "{x}");
+        }
+
+        #[test]
+        fn log_1p_is_accurate(y in 0.0f32..=1.0) {
+            let exact = f64::from(y).ln_1p();
+            prop_assert!((f64::from(log_1p(y)) - exact).abs() <= 3e-7 * exact, "{y}");
+        }
+
+        #[test]
+        fn sigmoid_is_accurate(x in -200.0f32..200.0) {
+            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+            prop_assert!((f64::from(sigmoid(x)) - exact).abs() < 1e-7);
+        }
+
+        #[test]
+        fn sums_agree_with_scalar_twins(
+            values in prop::collection::vec(-40.0f32..40.0, 0..100), from in 0.0f64..1.0, step in 0.0f64..0.1
+        ) {
+            // βs that f32 holds exactly, so that only the kernels' own rounding is compared.
+            let (from, to) = (f64::from(from as f32), f64::from((from + step) as f32));
+            let at = |beta: f64| values.iter().map(|&a| exact_softplus(beta * f64::from(a))).sum::<f64>();
+            let bound = 2e-6 * (1.0 + values.iter().map(|a| f64::from(a.abs())).sum::<f64>());
+            prop_assert!((sum_softplus(to as f32, &values) - at(to)).abs() < bound);
+            let difference = softplus_difference(from, to, &values);
+            prop_assert!((difference - (at(to) - at(from))).abs() < 3e-7 * (1.0 + values.len() as f64), "{difference}");
+        }
+    }
+
+    #[test]
+    fn extremes_are_finite_where_they_should_be() {
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-88.0), 0.0);
+        assert!(exp(f32::NAN).is_nan());
+        assert_eq!(sigmoid(f32::INFINITY), 1.0);
+        assert!(sigmoid(f32::NEG_INFINITY) < 1e-38);
+        assert_eq!(softplus(1e30), 1e30);
+        assert_eq!(softplus(-1e30), 0.0);
+        let mut bits = [9.0; 4];
+        let mut lanes = Stream::new(1).lanes();
+        draw_bits(&mut lanes, 1.0, &[1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY], &[], &mut bits);
+        assert_eq!(bits, [1.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn lanes_follow_the_published_recurrence() {
+        let mut lanes = Stream::new(3).lanes();
+        let mut scalar: Vec<[u32; 4]> =
+            (0..LANES).map(|i| std::array::from_fn(|word| lanes.state[word][i])).collect();
+        for _ in 0..100 {
+            let words = lanes.next();
+            for (state, word) in scalar.iter_mut().zip(words) {
+                let expected = state[0].wrapping_add(state[3]).rotate_left(7).wrapping_add(state[0]);
+                let t = state[1] << 9;
+                state[2] ^= state[0];
+                state[3] ^= state[1];
+                state[1] ^= state[2];
+                state[0] ^= state[3];
+                state[2] ^= t;
+                state[3] = state[3].rotate_left(11);
+                assert_eq!(word, expected);
+            }
+        }
+    }
+
+    /// 200,000 draws at each logit: the share of ones lies within 4.5 standard errors of σ(logit) (two-sided α = 7e-6 each).
+    #[test]
+    fn bits_come_up_as_often_as_they_should() {
+        let mut lanes = Stream::new(5).lanes();
+        for logit in [-6.0f32, -1.0, 0.0, 0.3, 4.0] {
+            let mut bits = vec![0.0; 200_000];
+            let activations = vec![2.0 * logit; bits.len()];
+            let offsets = vec![-logit; bits.len()];
+            draw_bits(&mut lanes, 1.0, &activations, &offsets, &mut bits);
+            let share = bits.iter().map(|&b| f64::from(b)).sum::<f64>() / bits.len() as f64;
+            let p = 1.0 / (1.0 + (-f64::from(logit)).exp());
+            let error = (p * (1.0 - p) / bits.len() as f64).sqrt();
+            assert!((share - p).abs() < 4.5 * error, "logit {logit}: {share} for {p}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Energies E(x) with p(x) = exp(−E(x)) / Z: the contract, the spaces, and one file per model.
+//!
+//! To add a model: one file that implements [`Model`], its `mod` line and, if it can be named on the command line, one line in
+//! [`builtin::REFERENCES`] or in the reader of model files. Everything beyond [`Model::energy`] is a capability: give what the
+//! model has, and the kernels, paths and estimators that need it apply.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::math::random::Generator;
+
+pub mod function;
+pub mod ising;
+pub mod lattice;
+pub mod rbm;
+mod tempered;
+
+pub use function::FunctionModel;
+pub use ising::Ising;
+pub use lattice::Lattice;
+pub use rbm::Rbm;
+pub use tempered::Tempered;
+
+/// What each coordinate of a state may be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Domain {
+    /// Any real number; Lebesgue measure.
+    Real,
+    /// Real numbers with lowerᵢ ≤ xᵢ ≤ upperᵢ; Lebesgue measure.
+    Box {
+        /// The least value of each coordinate.
+        lower: Vec<f64>,
+        /// The greatest value of each coordinate.
+        upper: Vec<f64>,
+    },
+    /// 0 or 1; counting measure.
+    Bits,
+    /// −1 or +1; counting measure.
+    Spins,
+    /// 0, 1, …, states − 1; counting measure.
+    Categories {
+        /// How many values a coordinate takes.
+        states: usize,
+    },
+}
+
+/// The set that a model's states lie in; states are rows of `dim` f64 numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Space {
+    /// The number of coordinates.
+    pub dim: usize,
+    /// What each coordinate may be.
+    pub domain: Domain,
+}
+
+impl Space {
+    /// `dim` coordinates in `domain`.
+    #[must_use]
+    pub fn new(dim: usize, domain: Domain) -> Self {
+        Self { dim, domain }
+    }
+
+    /// The values of a coordinate of a finite space, `None` for a continuous one.
+    #[must_use]
+    pub fn values(&self) -> Option<Vec<f64>> {
+        match &self.domain {
+            Domain::Real | Domain::Box { .. } => None,
+            Domain::Bits => Some(vec![0.0, 1.0]),
+            Domain::Spins => Some(vec![-1.0, 1.0]),
+            Domain::Categories { states } => Some((0..*states).map(|s| s as f64).collect()),
+        }
+    }
+
+    /// log of the number of states of a finite space, `None` for a continuous one.
+    #[must_use]
+    pub fn log_count(&self) -> Option<f64> {
+        self.values().map(|values| self.dim as f64 * (values.len() as f64).ln())
+    }
+
+    /// Whether coordinate `index` may have this value.
+    #[must_use]
+    pub fn admits(&self, index: usize, value: f64) -> bool {
+        match &self.domain {
+            Domain::Real => value.is_finite(),
+            Domain::Box { lower, upper } => lower[index] <= value && value <= upper[index],
+            Domain::Bits => value == 0.0 || value == 1.0,
+            Domain::Spins => value == -1.0 || value == 1.0,
+            Domain::Categories { states } => value >= 0.0 && value < *states as f64 && value.fract() == 0.0,
+        }
+    }
+
+    /// Checks that rows of states or data lie in this space.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the width, or the first row and column outside the space and its value.
+    pub fn check(&self, states: ArrayView2<'_, f64>) -> Result<()> {
+        if states.ncols() != self.dim {
+            return Err(Error::data(format!(
+                "rows have {} columns, but the model has {} ({self})",
+                states.ncols(),
+                self.dim
+            )));
+        }
+        for ((row, column), &value) in states.indexed_iter() {
+            if !self.admits(column, value) {
+                let hint = match self.domain {
+                    Domain::Bits => "; `--binarize 0.5` makes grey values 0 or 1",
+                    Domain::Spins => "; 0/1 data become spins by 2x - 1",
+                    _ => "",
+                };
+                return Err(Error::data(format!(
+                    "row {row}, column {column} is {value}, but the model's space is {self}{hint}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.domain {
+            Domain::Real => write!(f, "real numbers^{}", self.dim),
+            Domain::Box { .. } => write!(f, "a box in real numbers^{}", self.dim),
+            Domain::Bits => write!(f, "{{0, 1}}^{}", self.dim),
+            Domain::Spins => write!(f, "{{-1, +1}}^{}", self.dim),
+            Domain::Categories { states } => write!(f, "{{0..{}}}^{}", states - 1, self.dim),
+        }
+    }
+}
+
+/// An unnormalised density exp(−E(x)) on a [`Space`].
+///
+/// Energies are finite, or +∞ where the density is zero; never NaN or −∞.
+pub trait Model: Any + Send + Sync + fmt::Debug {
+    /// The kind of model, as `lnz list` names it.
+    fn kind(&self) -> &'static str;
+
+    /// Where its states lie.
+    fn space(&self) -> Space;
+
+    /// E(xᵢ) of each row of `states` (n, dim).
+    fn energy(&self, states: ArrayView2<'_, f64>) -> Array1<f64>;
+
+    /// What it consists of, as (name, value) pairs for `lnz inspect` and the run record.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// log Z by a formula that costs next to nothing, where there is one.
+    fn closed_form(&self) -> Option<f64> {
+        None
+    }
+
+    /// ∇E, where it is known.
+    fn gradient(&self) -> Option<&dyn Gradient> {
+        None
+    }
+
+    /// Exact independent draws, where they are cheap.
+    fn sampler(&self) -> Option<&dyn Sampler> {
+        None
+    }
+
+    /// The model with energy E(x)/T, p ∝ exp(−E/T). `temperature` is positive and finite.
+    fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model>;
+}
+
+/// A model that knows ∇E.
+pub trait Gradient {
+    /// E(xᵢ) and ∇E(xᵢ), (n) and (n, dim), for each row of `states`.
+    fn energy_and_gradient(&self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>);
+}
+
+/// A model that can be sampled exactly.
+pub trait Sampler {
+    /// `count` independent draws from p, as rows.
+    fn sample(&self, count: usize, generator: &mut Generator) -> Array2<f64>;
+}
+
+/// The model as its concrete type, if it is a `T`: how fast paths and exact methods recognise what they serve.
+#[must_use]
+pub fn downcast<T: Model>(model: &Arc<dyn Model>) -> Option<Arc<T>> {
+    let any: Arc<dyn Any + Send + Sync> = Arc::clone(model) as Arc<dyn Any + Send + Sync>;
+    any.downcast::<T>().ok()
+}
+
+/// Checks that every parameter in `values` is finite.
+pub(crate) fn check_finite<'a>(
+    model: &'static str,
+    name: &str,
+    values: impl IntoIterator<Item = &'a f64>,
+) -> Result<()> {
+    match values.into_iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(Error::model(model, format!("{name} holds {value}; parameters must be finite"))),
+        None => Ok(()),
+    }
+}
+
+/// Checks a temperature given by a person.
+///
+/// # Errors
+/// [`Error::Setting`] unless it is positive and finite.
+pub fn check_temperature(temperature: f64) -> Result<()> {
+    if temperature > 0.0 && temperature.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::setting("--temperature", temperature, "a temperature is a positive finite number"))
+    }
+}

@@ -1,0 +1,214 @@
+//! Restricted Boltzmann machines with Bernoulli (or ±1) visible and hidden units.
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::{Domain, Model, Space, check_finite};
+use crate::error::{Error, Result};
+
+/// What a Bernoulli RBM's units take: 0/1 or −1/+1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// 0 and 1.
+    Bits,
+    /// −1 and +1.
+    Spins,
+}
+
+/// E(v, h) = −b·v − c·h − vᵀW h with h summed out: E(v) = −b·v − Σⱼ log Σ_{hⱼ} exp(hⱼ (cⱼ + (vW)ⱼ)).
+///
+/// Units are bits or spins. A machine of spins is held as the machine of bits that it equals under s = 2x − 1
+/// (W′ = 4W, b′ = 2(b − W1), c′ = 2(c − Wᵀ1) and a constant), so everything downstream knows bits only; states that
+/// go in and come out are in the machine's own units.
+///
+/// ```
+/// use ndarray::array;
+/// use lnz::models::{Model, Rbm, rbm::Units};
+/// let rbm = Rbm::new(array![[1.0], [-2.0]], array![0.5, 0.0], array![0.25], Units::Bits)?;
+/// let energy = rbm.energy(array![[1.0, 0.0]].view())[0];
+/// assert!((energy - (-0.5 - (1.0 + 1.25f64.exp()).ln())).abs() < 1e-12);
+/// # Ok::<(), lnz::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rbm {
+    units: Units,
+    /// W (visible, hidden), b, c of the machine of bits, and what its energies must be raised by.
+    weights: Array2<f64>,
+    visible_bias: Array1<f64>,
+    hidden_bias: Array1<f64>,
+    offset: f64,
+    /// Mean of each visible unit over the training data, in [0, 1], where the file stores it.
+    base_rates: Option<Array1<f64>>,
+}
+
+impl Rbm {
+    /// A machine with W (visible, hidden), b (visible) and c (hidden).
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the lengths disagree, a side is empty, or a parameter is not finite.
+    pub fn new(
+        weights: Array2<f64>,
+        visible_bias: Array1<f64>,
+        hidden_bias: Array1<f64>,
+        units: Units,
+    ) -> Result<Self> {
+        let (visible, hidden) = weights.dim();
+        if visible == 0 || hidden == 0 {
+            return Err(Error::model("rbm", format!("W is {visible}x{hidden}; both sides need a unit")));
+        }
+        if visible_bias.len() != visible || hidden_bias.len() != hidden {
+            return Err(Error::model(
+                "rbm",
+                format!(
+                    "W is {visible}x{hidden} (visible, hidden), but the visible bias has length {} and the hidden bias {}",
+                    visible_bias.len(),
+                    hidden_bias.len()
+                ),
+            ));
+        }
+        check_finite("rbm", "W", &weights)?;
+        check_finite("rbm", "the visible bias", &visible_bias)?;
+        check_finite("rbm", "the hidden bias", &hidden_bias)?;
+        Ok(match units {
+            Units::Bits => Self { units, weights, visible_bias, hidden_bias, offset: 0.0, base_rates: None },
+            Units::Spins => Self {
+                units,
+                offset: visible_bias.sum() + hidden_bias.sum() - weights.sum(),
+                visible_bias: 2.0 * (&visible_bias - &weights.sum_axis(Axis(1))),
+                hidden_bias: 2.0 * (&hidden_bias - &weights.sum_axis(Axis(0))),
+                weights: 4.0 * weights,
+                base_rates: None,
+            },
+        })
+    }
+
+    /// The same machine with the training data's mean of each visible unit (as bits, in [0, 1]), from which annealing starts.
+    ///
+    /// # Errors
+    /// [`Error::Model`] on another length or a value outside [0, 1].
+    pub fn with_base_rates(mut self, rates: Array1<f64>) -> Result<Self> {
+        if rates.len() != self.visible() {
+            return Err(Error::model(
+                "rbm",
+                format!("{} base rates for {} visible units", rates.len(), self.visible()),
+            ));
+        }
+        if let Some(rate) = rates.iter().find(|r| !(0.0..=1.0).contains(*r)) {
+            return Err(Error::model("rbm", format!("base rate {rate}; rates lie between 0 and 1")));
+        }
+        self.base_rates = Some(rates);
+        Ok(self)
+    }
+
+    /// The number of visible units.
+    #[must_use]
+    pub fn visible(&self) -> usize {
+        self.visible_bias.len()
+    }
+
+    /// The number of hidden units.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.hidden_bias.len()
+    }
+
+    /// Whether states are bits or spins.
+    #[must_use]
+    pub fn units(&self) -> Units {
+        self.units
+    }
+
+    /// W (visible, hidden) of the equal machine of bits.
+    #[must_use]
+    pub fn weights(&self) -> &Array2<f64> {
+        &self.weights
+    }
+
+    /// b of the equal machine of bits.
+    #[must_use]
+    pub fn visible_bias(&self) -> &Array1<f64> {
+        &self.visible_bias
+    }
+
+    /// c of the equal machine of bits.
+    #[must_use]
+    pub fn hidden_bias(&self) -> &Array1<f64> {
+        &self.hidden_bias
+    }
+
+    /// E = offset + E of the machine of bits; log Z falls by it. Zero unless units are spins.
+    #[must_use]
+    pub fn offset(&self) -> f64 {
+        self.offset
+    }
+
+    /// The training data's mean of each visible unit, where known.
+    #[must_use]
+    pub fn base_rates(&self) -> Option<&Array1<f64>> {
+        self.base_rates.as_ref()
+    }
+
+    /// States in the machine's own units as bits.
+    #[must_use]
+    pub fn to_bits(&self, states: ArrayView2<'_, f64>) -> Array2<f64> {
+        match self.units {
+            Units::Bits => states.to_owned(),
+            Units::Spins => states.mapv(|s| 0.5 * (s + 1.0)),
+        }
+    }
+
+    /// Bits as states in the machine's own units.
+    #[must_use]
+    pub fn from_bits(&self, mut bits: Array2<f64>) -> Array2<f64> {
+        if self.units == Units::Spins {
+            bits.mapv_inplace(|x| 2.0 * x - 1.0);
+        }
+        bits
+    }
+}
+
+impl Model for Rbm {
+    fn kind(&self) -> &'static str {
+        "rbm"
+    }
+
+    fn space(&self) -> Space {
+        let domain = match self.units {
+            Units::Bits => Domain::Bits,
+            Units::Spins => Domain::Spins,
+        };
+        Space::new(self.visible(), domain)
+    }
+
+    fn energy(&self, states: ArrayView2<'_, f64>) -> Array1<f64> {
+        let bits = self.to_bits(states);
+        let mut activations = bits.dot(&self.weights);
+        activations += &self.hidden_bias;
+        activations.mapv_inplace(softplus);
+        self.offset - bits.dot(&self.visible_bias) - activations.sum_axis(Axis(1))
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("visible units", self.visible().to_string()),
+            ("hidden units", self.hidden().to_string()),
+            ("base rates stored", if self.base_rates.is_some() { "yes" } else { "no" }.into()),
+        ]
+    }
+
+    fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
+        let mut scaled = (*self).clone();
+        scaled.weights /= temperature;
+        scaled.visible_bias /= temperature;
+        scaled.hidden_bias /= temperature;
+        scaled.offset /= temperature;
+        Arc::new(scaled)
+    }
+}
+
+/// softplus(x) = log(1 + eˣ) in f64.
+#[must_use]
+pub(crate) fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
