@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::warnings::Warning;
+pub use crate::paths::Counts;
 
 /// An estimate of log Z, in nats.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,25 +121,6 @@ impl Verdict {
     #[must_use]
     pub fn is_converged(&self) -> bool {
         matches!(self, Self::Converged)
-    }
-}
-
-/// Work, as counted where it is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Energies of single states (a cached one counts when it is first computed).
-    pub energy_evaluations: u64,
-    /// Gradients of single states.
-    pub gradient_evaluations: u64,
-    /// Kernel steps of single chains.
-    pub sweeps: u64,
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.energy_evaluations += other.energy_evaluations;
-        self.gradient_evaluations += other.gradient_evaluations;
-        self.sweeps += other.sweeps;
     }
 }
 

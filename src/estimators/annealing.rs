@@ -1,0 +1,115 @@
+//! The walk along a schedule that annealed importance sampling, its pilots and its reversal share.
+
+use ndarray::Array2;
+
+use super::estimate::Rung;
+use super::monitor::Monitor;
+use crate::error::Result;
+use crate::math::{LogWeights, log_sum_exp};
+use crate::paths::{Ensemble, Move, Population, RungStats, Schedule, StepStats};
+
+/// Rungs that a block runs through before all blocks meet to report. Bounds memory; the numbers do not depend on it.
+const CHUNK: usize = 64;
+
+/// A population that has walked, with its weights.
+#[derive(Debug)]
+pub struct Annealed {
+    /// Log-weights: of f₁/f₀ upwards, of f₀/f₁ downwards.
+    pub weights: LogWeights,
+    /// What was seen at each step.
+    pub rungs: Vec<Rung>,
+    /// How the kernel fared at each step.
+    pub steps: Vec<RungStats>,
+    /// The chains where they ended.
+    pub population: Population,
+}
+
+/// From f₀ to f₁ (Neal 2001, doi:10.1023/A:1008923215028): for k = 1 … K, w += log f_{βk}(x) − log f_{βk−1}(x), then one kernel
+/// step at β_k.
+///
+/// # Errors
+/// [`Error::NonFinite`](crate::Error::NonFinite) when a weight becomes NaN or +∞.
+pub fn forward(
+    population: Population,
+    schedule: &Schedule,
+    movement: Move,
+    monitor: &dyn Monitor,
+) -> Result<Annealed> {
+    let steps: Vec<(f64, f64)> = schedule.betas().windows(2).map(|pair| (pair[0], pair[1])).collect();
+    walk(population, &steps, monitor, &|block, (from, to), out| {
+        block.log_ratio(from, to, out);
+        (to, block.step(to, movement))
+    })
+}
+
+/// From f₁ to f₀, the exact reversal of [`forward`]: for k = K … 1, one time-reversed step at β_k, then
+/// w += log f_{βk−1}(x) − log f_{βk}(x). With exact starts the mean of exp(w) is unbiased for Z₀/Z₁.
+///
+/// # Errors
+/// As [`forward`].
+pub fn reverse(population: Population, schedule: &Schedule, monitor: &dyn Monitor) -> Result<Annealed> {
+    let steps: Vec<(f64, f64)> = schedule.betas().windows(2).rev().map(|pair| (pair[1], pair[0])).collect();
+    walk(population, &steps, monitor, &|block, (from, to), out| {
+        let stats = block.step(from, Move::Reversed);
+        block.log_ratio(from, to, out);
+        (from, stats)
+    })
+}
+
+type Step<'a> = dyn Fn(&mut dyn Ensemble, (f64, f64), &mut [f64]) -> (f64, StepStats) + Sync + 'a;
+
+fn walk(
+    mut population: Population,
+    steps: &[(f64, f64)],
+    monitor: &dyn Monitor,
+    step: &Step<'_>,
+) -> Result<Annealed> {
+    let chains = population.chains();
+    let mut log_weights = vec![0.0; chains];
+    let mut rungs = Vec::with_capacity(steps.len());
+    let mut kernel = Vec::with_capacity(steps.len());
+    for chunk in steps.chunks(CHUNK) {
+        let mut increments = Array2::zeros((chains, chunk.len()));
+        let stats = population.map_blocks(&mut increments, |block, mut rows| {
+            let mut column = vec![0.0; block.chains()];
+            let mut stats = Vec::with_capacity(chunk.len());
+            for (k, &pair) in chunk.iter().enumerate() {
+                stats.push(step(block, pair, &mut column));
+                rows.column_mut(k).iter_mut().zip(&column).for_each(|(out, value)| *out = *value);
+            }
+            stats
+        });
+        for (k, &(_, to)) in chunk.iter().enumerate() {
+            let increments = increments.column(k).to_vec();
+            crate::paths::check(&increments, to)?;
+            let mut step = StepStats::default();
+            for block in &stats {
+                step += block[k].1;
+            }
+            kernel.push(RungStats { beta: stats[0][k].0, step });
+            rungs.push(Rung { acceptance: step.acceptance(), ..accumulate(&mut log_weights, &increments, to) });
+        }
+        monitor.advance(chunk.len() as u64);
+        monitor.effective_sample_size(rungs.last().map_or(0.0, |rung: &Rung| rung.effective_sample_size));
+    }
+    Ok(Annealed { weights: LogWeights::new(log_weights), rungs, steps: kernel, population })
+}
+
+/// Adds one step's increments to the log-weights, and says what they told. Expectations are under the weights before the step.
+fn accumulate(log_weights: &mut [f64], increments: &[f64], beta: f64) -> Rung {
+    let before = log_sum_exp(log_weights);
+    let squares: Vec<f64> = log_weights.iter().zip(increments).map(|(w, g)| w + 2.0 * g).collect();
+    for (w, g) in log_weights.iter_mut().zip(increments) {
+        *w += g;
+    }
+    let weights = LogWeights::new(log_weights.to_vec());
+    let after = weights.log_mean() + (log_weights.len() as f64).ln();
+    Rung {
+        beta,
+        log_ratio: after - before,
+        log_weight_variance: weights.variance(),
+        effective_sample_size: weights.effective_sample_size(),
+        discrepancy: (log_sum_exp(&squares) + before - 2.0 * after).max(0.0).sqrt(),
+        ..Rung::default()
+    }
+}

@@ -1,0 +1,188 @@
+//! Markov steps on continuous spaces that leave log f_β = (1−β) log f₀ + β log f₁ invariant.
+//!
+//! A kernel moves a block of [`Walkers`] with everything it knows about them cached; it asks the [`Ends`] of the path for new
+//! values. To add one: a file with a type that implements [`Kernel`] and its `mod` line. Gibbs kernels need a model's structure
+//! and live with the paths that have it.
+
+use std::fmt;
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::math::random::Generator;
+
+mod hmc;
+mod mala;
+mod random_walk;
+
+pub use hmc::Hmc;
+pub use mala::Mala;
+pub use random_walk::RandomWalk;
+
+/// log f₀ and log f₁ of rows of states, and their gradients where asked for.
+#[derive(Clone, Debug)]
+pub struct Values {
+    /// log f₀(xᵢ).
+    pub reference: Array1<f64>,
+    /// log f₁(xᵢ) = −E(xᵢ).
+    pub target: Array1<f64>,
+    /// ∇ log f₀ and ∇ log f₁, (n, dim) each.
+    pub gradients: Option<(Array2<f64>, Array2<f64>)>,
+}
+
+/// Both ends of a geometric path.
+pub trait Ends {
+    /// log f₀ and log f₁ of each row, with gradients if `gradients`.
+    fn evaluate(&mut self, states: ArrayView2<'_, f64>, gradients: bool) -> Values;
+
+    /// The box that states stay in, (lower, upper), if there is one.
+    fn bounds(&self) -> Option<(&[f64], &[f64])>;
+
+    /// A scale for each coordinate: proposals are made in units of it.
+    fn scales(&self) -> &[f64];
+}
+
+/// A block of chains with what is known of them; nothing in it depends on β.
+#[derive(Clone, Debug)]
+pub struct Walkers {
+    /// (n, dim).
+    pub states: Array2<f64>,
+    /// log f₀, log f₁ and gradients at the states.
+    pub values: Values,
+}
+
+impl Walkers {
+    /// Chains at `states`.
+    pub fn new(states: Array2<f64>, ends: &mut dyn Ends, gradients: bool) -> Self {
+        let values = ends.evaluate(states.view(), gradients);
+        Self { states, values }
+    }
+
+    /// Chain `to` becomes chain `from` of `other`.
+    pub fn assign(&mut self, to: usize, other: &Self, from: usize) {
+        self.states.row_mut(to).assign(&other.states.row(from));
+        self.values.reference[to] = other.values.reference[from];
+        self.values.target[to] = other.values.target[from];
+        if let (Some((r, t)), Some((other_r, other_t))) = (&mut self.values.gradients, &other.values.gradients) {
+            r.row_mut(to).assign(&other_r.row(from));
+            t.row_mut(to).assign(&other_t.row(from));
+        }
+    }
+}
+
+/// A Markov step with one step size.
+pub trait Kernel: Send + Sync + fmt::Debug {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// Whether it needs gradients.
+    fn uses_gradients(&self) -> bool;
+
+    /// The acceptance that step sizes are tuned to.
+    fn target_acceptance(&self) -> f64;
+
+    /// One reversible step of every walker at β with step size `scale`.
+    fn step(
+        &self,
+        walkers: &mut Walkers,
+        ends: &mut dyn Ends,
+        beta: f64,
+        scale: f64,
+        generator: &mut Generator,
+    ) -> StepStats;
+}
+
+/// One kernel step of a block of chains.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepStats {
+    /// Proposals made; 0 for kernels that always accept.
+    pub proposals: f64,
+    /// Sum of their acceptance probabilities.
+    pub accepted: f64,
+    /// Step size used (for kernels that have one), summed over proposals.
+    pub scale: f64,
+}
+
+impl StepStats {
+    /// Mean acceptance probability; `None` for kernels that do not propose.
+    #[must_use]
+    pub fn acceptance(&self) -> Option<f64> {
+        (self.proposals > 0.0).then(|| self.accepted / self.proposals)
+    }
+
+    /// Mean step size; `None` for kernels without one.
+    #[must_use]
+    pub fn mean_scale(&self) -> Option<f64> {
+        (self.proposals > 0.0).then(|| self.scale / self.proposals)
+    }
+}
+
+impl std::ops::AddAssign for StepStats {
+    fn add_assign(&mut self, other: Self) {
+        self.proposals += other.proposals;
+        self.accepted += other.accepted;
+        self.scale += other.scale;
+    }
+}
+
+/// (1−β) x + β y, where the end points are taken whole so that 0 · ∞ never makes NaN.
+#[must_use]
+pub fn mix(beta: f64, x: f64, y: f64) -> f64 {
+    if beta == 0.0 {
+        x
+    } else if beta == 1.0 {
+        y
+    } else {
+        (1.0 - beta) * x + beta * y
+    }
+}
+
+/// Replaces the walkers whose proposal is accepted; `log_ratio` is the log of the acceptance ratio of each.
+///
+/// A proposal whose own state is finite but whose density is NaN is taken, so that the NaN reaches the weights and is reported;
+/// a trajectory that left the finite numbers is refused.
+fn accept(
+    walkers: &mut Walkers,
+    proposals: &Walkers,
+    log_ratio: &[f64],
+    scale: f64,
+    generator: &mut Generator,
+) -> StepStats {
+    use rand::RngExt;
+    let mut stats = StepStats::default();
+    for (chain, &log_ratio) in log_ratio.iter().enumerate() {
+        let uniform: f64 = generator.random();
+        let finite = proposals.states.row(chain).iter().all(|x| x.is_finite());
+        let broken = finite && proposals.values.target[chain].is_nan();
+        let probability = if finite && !log_ratio.is_nan() { log_ratio.exp().min(1.0) } else { 0.0 };
+        stats.proposals += 1.0;
+        stats.accepted += probability;
+        stats.scale += scale;
+        if broken || uniform < probability {
+            walkers.assign(chain, proposals, chain);
+        }
+    }
+    stats
+}
+
+/// Folds a coordinate back into [lower, upper] as a ball between two walls, and says whether its direction has changed.
+fn reflect(x: f64, lower: f64, upper: f64) -> (f64, bool) {
+    let width = upper - lower;
+    if !x.is_finite() || (lower..=upper).contains(&x) {
+        return (x, false);
+    }
+    let turned = (x - lower).rem_euclid(2.0 * width);
+    if turned <= width { (lower + turned, false) } else { (upper - (turned - width), true) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reflect;
+
+    #[test]
+    fn walls_reflect() {
+        assert_eq!(reflect(0.25, 0.0, 1.0), (0.25, false));
+        assert_eq!(reflect(1.25, 0.0, 1.0), (0.75, true));
+        assert_eq!(reflect(-0.25, 0.0, 1.0), (0.25, true));
+        assert_eq!(reflect(2.25, 0.0, 1.0), (0.25, false));
+    }
+}

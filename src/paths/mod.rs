@@ -1,0 +1,189 @@
+//! Families f_β, 0 ≤ β ≤ 1, from a reference of known log Z to the model, and blocks of chains that walk on them.
+//!
+//! Estimators see a [`Path`] and [`Ensemble`]s on it, never a model's storage: an RBM wants f32 rows with its pre-activations
+//! cached, a lattice wants 64 chains in a machine word. To add a fast path for a model: one file with a type that implements
+//! [`Path`], its `mod` line, and one line in [`FAST`]; models without one walk the geometric path ([`geometric`], [`finite`]).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+pub use crate::kernels::StepStats;
+use crate::math::Stream;
+use crate::models::{Model, Space};
+
+pub mod finite;
+pub mod geometric;
+pub mod ising;
+pub mod pairwise;
+mod population;
+pub mod rbm;
+mod schedule;
+
+pub(crate) use population::check;
+pub use population::{BLOCK, Population};
+pub use schedule::Schedule;
+
+/// A family f_β of unnormalised densities: f₀ has a known log Z and exact draws, f₁ = exp(−E).
+pub trait Path: Send + Sync + fmt::Debug {
+    /// Where states lie.
+    fn space(&self) -> Space;
+
+    /// log Z₀ = log ∫ f₀.
+    fn log_z_reference(&self) -> f64;
+
+    /// `chains` independent exact draws from f₀. The block owns its random stream from here on.
+    fn sample_reference(&self, chains: usize, stream: Stream) -> Box<dyn Ensemble>;
+
+    /// Chains put at given states, rows of the model's space: for reverse runs and for resuming.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) for rows outside the space.
+    fn adopt(&self, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Box<dyn Ensemble>>;
+
+    /// The same path with reference and kernel fitted to what a pilot saw; `None` when there is nothing to fit.
+    fn tuned(&self, _pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
+        None
+    }
+
+    /// The same path from a reference that is deliberately much wider, where that makes sense: a run from it is evidence
+    /// that does not share the reference's blind spots.
+    fn widened(&self) -> Option<Arc<dyn Path>> {
+        None
+    }
+
+    /// The kernel, in words.
+    fn kernel(&self) -> String;
+
+    /// Why the reference may serve badly, where the path knows (see the warnings of an estimate).
+    fn base_rates_guessed(&self) -> bool {
+        false
+    }
+}
+
+/// What a pilot run saw, for [`Path::tuned`].
+#[derive(Debug)]
+pub struct Pilot<'a> {
+    /// One entry per step of the pilot's schedule.
+    pub rungs: &'a [RungStats],
+    /// Equally weighted draws, roughly from the model.
+    pub states: ArrayView2<'a, f64>,
+}
+
+/// How a kernel fared at one rung.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RungStats {
+    /// Where.
+    pub beta: f64,
+    /// What the population's steps said.
+    pub step: StepStats,
+}
+
+/// How [`Ensemble::step`] moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// The kernel K_β, which leaves f_β invariant.
+    Forward,
+    /// Its time reversal: f_β(x) K_β(x→y) = f_β(y) K̃_β(y→x). Sweeps go in the opposite order; reversible kernels are their own.
+    Reversed,
+    /// As `Forward`, but step sizes follow the acceptance from step to step. For pilots only: the kernel depends on the past.
+    Adapting,
+}
+
+/// One block of chains, in whatever layout makes its path fast.
+///
+/// Slices and columns have one entry per chain. All blocks of one path are siblings: they may be mixed in
+/// [`Ensemble::copy_chains_from`] and [`Ensemble::exchange`], which panic on anything else.
+pub trait Ensemble: Send + Any {
+    /// How many chains.
+    fn chains(&self) -> usize;
+
+    /// log f_β(xᵢ) at each β, as (chains, betas).
+    fn log_density(&mut self, betas: &[f64], out: ArrayViewMut2<'_, f64>);
+
+    /// log f_to(xᵢ) − log f_from(xᵢ); the path decides what −∞ − (−∞) is.
+    fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]);
+
+    /// ∂_β and ∂²_β of log f_β(xᵢ); the second is 0 on a path linear in β.
+    fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]);
+
+    /// One kernel step of every chain at β.
+    fn step(&mut self, beta: f64, movement: Move) -> StepStats;
+
+    /// Chain `to` becomes a copy of chain `from` of this block, for each (to, from); no `from` is also a `to`.
+    fn copy_chains(&mut self, moves: &[(usize, usize)]);
+
+    /// Chain `to` becomes a copy of chain `from` of a sibling block, for each (to, from).
+    fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]);
+
+    /// Swaps chain i with chain i of a sibling block where `mask[i]`: a tempering exchange.
+    fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]);
+
+    /// The chains' states as rows of the model's space.
+    fn states(&self) -> Array2<f64>;
+
+    /// Work done by this block so far.
+    fn counts(&self) -> Counts;
+
+    /// The block itself, to recognise a sibling.
+    fn as_any(&self) -> &dyn Any;
+
+    /// The block itself, to recognise a sibling.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// A block as the sibling that it must be.
+fn sibling<T: 'static>(block: &dyn Ensemble) -> &T {
+    block.as_any().downcast_ref().expect("blocks of one path are of one type")
+}
+
+/// A block as the sibling that it must be.
+fn sibling_mut<T: 'static>(block: &mut dyn Ensemble) -> &mut T {
+    block.as_any_mut().downcast_mut().expect("blocks of one path are of one type")
+}
+
+/// Work, as counted where it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Energies of single states (a cached one counts when it is first computed).
+    pub energy_evaluations: u64,
+    /// Gradients of single states.
+    pub gradient_evaluations: u64,
+    /// Kernel steps of single chains.
+    pub sweeps: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.energy_evaluations += other.energy_evaluations;
+        self.gradient_evaluations += other.gradient_evaluations;
+        self.sweeps += other.sweeps;
+    }
+}
+
+type Builder = fn(&Arc<dyn Model>, Option<ArrayView2<'_, f64>>) -> Option<Result<Arc<dyn Path>>>;
+
+/// Paths made for particular models; the first that takes a model serves it.
+const FAST: &[Builder] = &[rbm::for_model, ising::for_model, pairwise::for_model];
+
+/// The best path for `model`, its reference fitted to `data` (rows of the model's space) where given.
+///
+/// # Errors
+/// [`Error::Data`](crate::Error::Data) for data outside the space.
+pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> Result<Arc<dyn Path>> {
+    if let Some(data) = data {
+        model.space().check(data)?;
+    }
+    if let Some(path) = FAST.iter().find_map(|build| build(model, data)) {
+        return path;
+    }
+    if model.space().values().is_some() {
+        Ok(Arc::new(finite::FinitePath::new(Arc::clone(model), data)))
+    } else {
+        Ok(Arc::new(geometric::GeometricPath::new(Arc::clone(model), data)))
+    }
+}

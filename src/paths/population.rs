@@ -1,0 +1,192 @@
+//! All chains of a run: blocks of a fixed number of chains, threads over them, and what crosses them.
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use super::{Counts, Ensemble, Move, Path, StepStats};
+use crate::error::{Error, Result};
+use crate::math::Stream;
+
+/// Chains to a block. Fixed, so that a run's numbers do not depend on how many threads share the blocks; one machine word
+/// of a lattice's spins, and enough rows for matrix products to run near their best.
+pub const BLOCK: usize = 64;
+
+/// Blocks of chains on one path.
+pub struct Population {
+    blocks: Vec<Box<dyn Ensemble>>,
+    chains: usize,
+}
+
+impl std::fmt::Debug for Population {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Population").field("chains", &self.chains).finish_non_exhaustive()
+    }
+}
+
+impl Population {
+    /// `chains` exact draws from the path's reference; block i uses stream i of `stream`.
+    #[must_use]
+    pub fn from_reference(path: &dyn Path, chains: usize, stream: Stream) -> Self {
+        let blocks = (0..chains.div_ceil(BLOCK))
+            .into_par_iter()
+            .map(|i| path.sample_reference(BLOCK.min(chains - i * BLOCK), stream.child(i as u64)))
+            .collect();
+        Self { blocks, chains }
+    }
+
+    /// Chains at given states.
+    ///
+    /// # Errors
+    /// As [`Path::adopt`].
+    pub fn adopt(path: &dyn Path, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Self> {
+        let blocks = states
+            .axis_chunks_iter(Axis(0), BLOCK)
+            .enumerate()
+            .map(|(i, rows)| path.adopt(rows, stream.child(i as u64)))
+            .collect::<Result<_>>()?;
+        Ok(Self { blocks, chains: states.nrows() })
+    }
+
+    /// How many chains.
+    #[must_use]
+    pub fn chains(&self) -> usize {
+        self.chains
+    }
+
+    /// Work done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for block in &self.blocks {
+            counts += block.counts();
+        }
+        counts
+    }
+
+    /// All states as rows.
+    #[must_use]
+    pub fn states(&self) -> Array2<f64> {
+        let parts: Vec<Array2<f64>> = self.blocks.iter().map(|block| block.states()).collect();
+        let views: Vec<_> = parts.iter().map(Array2::view).collect();
+        ndarray::concatenate(Axis(0), &views).expect("blocks of one path have one width")
+    }
+
+    /// Runs `work` on every block and its rows of `out`, (chains, columns) of f64, over the threads of the current pool;
+    /// answers in the order of the blocks.
+    pub fn map_blocks<R: Send>(
+        &mut self,
+        out: &mut Array2<f64>,
+        work: impl Fn(&mut dyn Ensemble, ndarray::ArrayViewMut2<'_, f64>) -> R + Sync,
+    ) -> Vec<R> {
+        assert_eq!(out.nrows(), self.chains, "a row per chain");
+        let rows: Vec<_> = out.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
+        self.blocks
+            .par_iter_mut()
+            .zip(rows)
+            .map(|(block, rows)| work(block.as_mut(), rows))
+            .collect()
+    }
+
+    /// log f_to − log f_from of every chain.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for NaN or +∞.
+    pub fn log_ratio(&mut self, from: f64, to: f64) -> Result<Vec<f64>> {
+        let mut out = Array2::zeros((self.chains, 1));
+        self.map_blocks(&mut out, |block, mut rows| {
+            block.log_ratio(from, to, rows.as_slice_mut().expect("one column is contiguous"));
+        });
+        let ratios = out.into_raw_vec_and_offset().0;
+        check(&ratios, to)?;
+        Ok(ratios)
+    }
+
+    /// log f_β of every chain at every β, (chains, betas).
+    pub fn log_density(&mut self, betas: &[f64]) -> Array2<f64> {
+        let mut out = Array2::zeros((self.chains, betas.len()));
+        self.map_blocks(&mut out, |block, rows| block.log_density(betas, rows));
+        out
+    }
+
+    /// One kernel step of every chain.
+    pub fn step(&mut self, beta: f64, movement: Move) -> StepStats {
+        let steps: Vec<_> = self.blocks.par_iter_mut().map(|block| block.step(beta, movement)).collect();
+        let mut total = StepStats::default();
+        for step in steps {
+            total += step;
+        }
+        total
+    }
+
+    /// Chain i becomes a copy of chain ancestors[i], up to the order of chains: a chain that is its own ancestor at least once
+    /// stays where it is, and only the dead are overwritten.
+    ///
+    /// # Panics
+    /// Unless there is one ancestor per chain.
+    pub fn resample(&mut self, ancestors: &[usize]) {
+        assert_eq!(ancestors.len(), self.chains, "an ancestor per chain");
+        let mut offspring = vec![0usize; self.chains];
+        for &ancestor in ancestors {
+            offspring[ancestor] += 1;
+        }
+        let mut dead = (0..self.chains).filter(|&i| offspring[i] == 0);
+        let mut moves: Vec<(usize, usize)> = Vec::new();
+        for (from, &count) in offspring.iter().enumerate() {
+            for _ in 1..count {
+                moves.push((dead.next().expect("as many chains die as are copied"), from));
+            }
+        }
+        for target in 0..self.blocks.len() {
+            for source in 0..self.blocks.len() {
+                let here: Vec<_> = moves
+                    .iter()
+                    .filter(|(to, from)| to / BLOCK == target && from / BLOCK == source)
+                    .map(|(to, from)| (to % BLOCK, from % BLOCK))
+                    .collect();
+                if here.is_empty() {
+                    continue;
+                }
+                if target == source {
+                    self.blocks[target].copy_chains(&here);
+                } else {
+                    let [to, from] = self
+                        .blocks
+                        .get_disjoint_mut([target, source])
+                        .expect("two different blocks of the population");
+                    to.copy_chains_from(from.as_ref(), &here);
+                }
+            }
+        }
+    }
+
+    /// Swaps chain i with chain i of `other`, a population on the same path with as many chains, where `mask[i]`.
+    ///
+    /// # Panics
+    /// When the numbers of chains differ.
+    pub fn exchange(&mut self, other: &mut Population, mask: &[bool]) {
+        assert_eq!(self.chains, other.chains, "populations of one size");
+        assert_eq!(mask.len(), self.chains, "a choice per chain");
+        for ((mine, theirs), mask) in self.blocks.iter_mut().zip(&mut other.blocks).zip(mask.chunks(BLOCK)) {
+            mine.exchange(theirs.as_mut(), mask);
+        }
+    }
+
+    /// States of the chains `picks`, as rows.
+    #[must_use]
+    pub fn pick(&self, picks: &[usize]) -> Array2<f64> {
+        let states = self.states();
+        let mut rows = Array2::zeros((picks.len(), states.ncols()));
+        for (i, &pick) in picks.iter().enumerate() {
+            rows.row_mut(i).assign(&states.slice(s![pick, ..]));
+        }
+        rows
+    }
+}
+
+/// Refuses NaN and +∞ among log-densities, naming the chain.
+pub(crate) fn check(values: &[f64], beta: f64) -> Result<()> {
+    match values.iter().position(|v| v.is_nan() || *v == f64::INFINITY) {
+        Some(chain) => Err(Error::NonFinite { chain, beta, value: values[chain] }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,393 @@
+//! The path of an RBM: hidden units summed out, pre-activations cached.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
+use rand_distr::{Distribution, StandardNormal};
+
+use super::{Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
+use crate::error::Result;
+use crate::math::random::Generator;
+use crate::math::simd::{self, Lanes};
+use crate::math::{Stream, products};
+use crate::models::rbm::{Rbm, softplus};
+use crate::models::{GaussianRbm, Model, Space, downcast};
+
+/// log f_β(v) = (1−β) r₀(v) + β r₁(v) + Σⱼ softplus(β aⱼ), a = c + vW (Salakhutdinov & Murray 2008, doi:10.1145/1390156.1390266).
+///
+/// For Bernoulli visible units r₀ = b⁰·v and r₁ = b·v; for Gaussian ones r₀ = −Σ(v−b⁰)²/2σ² and r₁ likewise with b. At β = 0 the
+/// visible units are independent, so log Z₀ = Σ softplus(b⁰) + H log 2, or ½ Σ log 2πσ² + H log 2. It is the geometric path on
+/// (v, h) with h summed out. a does not depend on β: it is computed once a step and serves both neighbouring densities and the
+/// next Gibbs step, so a step takes two matrix products. Densities are computed in f32 and summed in f64.
+///
+/// The kernel is block Gibbs, v → h → v, which is reversible.
+#[derive(Debug)]
+pub struct RbmPath {
+    parameters: Arc<Parameters>,
+    base_rates: BaseRates,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BaseRates {
+    Known,
+    Guessed,
+}
+
+#[derive(Clone, Debug)]
+enum Visible {
+    /// The model, to translate between its units and bits.
+    Bernoulli(Arc<Rbm>),
+    /// The model, and σ.
+    Gaussian(Arc<GaussianRbm>, Vec<f32>),
+}
+
+/// What the blocks of one path share.
+#[derive(Clone, Debug)]
+struct Parameters {
+    visible: Visible,
+    weights: Array2<f32>,
+    hidden_bias: Vec<f32>,
+    /// b and b⁰.
+    target_bias: Array1<f64>,
+    reference_bias: Array1<f64>,
+    /// r₁(v) − r₀(v) = tilt·v + tilt_offset.
+    tilt: Vec<f32>,
+    tilt_offset: f64,
+    /// −(the model's constant energy).
+    constant: f64,
+}
+
+/// The RBM path for a model that is an RBM; base rates from `data`, else from the model's file, else left to pilots.
+pub(super) fn for_model(
+    model: &Arc<dyn Model>,
+    data: Option<ArrayView2<'_, f64>>,
+) -> Option<Result<Arc<dyn Path>>> {
+    if let Some(rbm) = downcast::<Rbm>(model) {
+        return Some(Ok(Arc::new(RbmPath::bernoulli(rbm, data))));
+    }
+    downcast::<GaussianRbm>(model).map(|rbm| Ok(Arc::new(RbmPath::gaussian(rbm, data)) as Arc<dyn Path>))
+}
+
+impl RbmPath {
+    /// The path of a Bernoulli RBM. `data` (rows in the machine's units) gives b⁰ = log-odds of its means.
+    #[must_use]
+    pub fn bernoulli(rbm: Arc<Rbm>, data: Option<ArrayView2<'_, f64>>) -> Self {
+        let (reference_bias, base_rates) = match (data, rbm.base_rates()) {
+            (Some(data), _) => (log_odds(rbm.to_bits(data).view()), BaseRates::Known),
+            (None, Some(rates)) => (rates.mapv(|rate| logit(rate.clamp(1e-3, 1.0 - 1e-3))), BaseRates::Known),
+            (None, None) => (Array1::zeros(rbm.visible()), BaseRates::Guessed),
+        };
+        let parameters = Parameters {
+            weights: rbm.weights().mapv(|w| w as f32),
+            hidden_bias: rbm.hidden_bias().iter().map(|&c| c as f32).collect(),
+            target_bias: rbm.visible_bias().clone(),
+            constant: -rbm.offset(),
+            visible: Visible::Bernoulli(rbm),
+            reference_bias: Array1::zeros(0),
+            tilt: Vec::new(),
+            tilt_offset: 0.0,
+        };
+        Self { parameters: Arc::new(parameters.with_reference(reference_bias)), base_rates }
+    }
+
+    /// The path of a Gaussian–Bernoulli RBM. `data` gives b⁰ = its means.
+    #[must_use]
+    pub fn gaussian(rbm: Arc<GaussianRbm>, data: Option<ArrayView2<'_, f64>>) -> Self {
+        let known = data.and_then(|data| data.mean_axis(Axis(0)));
+        let base_rates = if known.is_some() { BaseRates::Known } else { BaseRates::Guessed };
+        let reference_bias = known.unwrap_or_else(|| rbm.visible_bias().clone());
+        let parameters = Parameters {
+            weights: rbm.scaled_weights().mapv(|w| w as f32),
+            hidden_bias: rbm.hidden_bias().iter().map(|&c| c as f32).collect(),
+            target_bias: rbm.visible_bias().clone(),
+            constant: 0.0,
+            visible: Visible::Gaussian(
+                Arc::clone(&rbm),
+                rbm.sigma().iter().map(|&sigma| sigma as f32).collect(),
+            ),
+            reference_bias: Array1::zeros(0),
+            tilt: Vec::new(),
+            tilt_offset: 0.0,
+        };
+        Self { parameters: Arc::new(parameters.with_reference(reference_bias)), base_rates }
+    }
+}
+
+fn logit(rate: f64) -> f64 {
+    (rate / (1.0 - rate)).ln()
+}
+
+/// Log-odds of the means of bits, each drawn towards ½ by one observation of each value, so that none is infinite.
+fn log_odds(bits: ArrayView2<'_, f64>) -> Array1<f64> {
+    let rows = bits.nrows() as f64;
+    bits.sum_axis(Axis(0)).mapv(|ones| logit(((ones + 1.0) / (rows + 2.0)).clamp(1e-3, 1.0 - 1e-3)))
+}
+
+impl Parameters {
+    fn with_reference(mut self, reference_bias: Array1<f64>) -> Self {
+        let difference = &self.target_bias - &reference_bias;
+        match &self.visible {
+            Visible::Bernoulli(_) => {
+                self.tilt = difference.iter().map(|&d| d as f32).collect();
+                self.tilt_offset = 0.0;
+            }
+            Visible::Gaussian(rbm, _) => {
+                let variance = rbm.sigma().mapv(|sigma| sigma * sigma);
+                self.tilt = (&difference / &variance).iter().map(|&d| d as f32).collect();
+                let squares =
+                    self.target_bias.mapv(|b| b * b) - reference_bias.mapv(|b| b * b);
+                self.tilt_offset = -0.5 * (squares / variance).sum();
+            }
+        }
+        self.reference_bias = reference_bias;
+        self
+    }
+
+    /// (1−β) b⁰ + β b.
+    fn bias_at(&self, beta: f64) -> Vec<f32> {
+        self.reference_bias
+            .iter()
+            .zip(&self.target_bias)
+            .map(|(r, t)| ((1.0 - beta) * r + beta * t) as f32)
+            .collect()
+    }
+}
+
+impl Path for RbmPath {
+    fn space(&self) -> Space {
+        match &self.parameters.visible {
+            Visible::Bernoulli(rbm) => rbm.space(),
+            Visible::Gaussian(rbm, _) => rbm.space(),
+        }
+    }
+
+    fn log_z_reference(&self) -> f64 {
+        let hidden = self.parameters.hidden_bias.len() as f64 * std::f64::consts::LN_2;
+        let visible: f64 = match &self.parameters.visible {
+            Visible::Bernoulli(_) => self.parameters.reference_bias.iter().map(|&b| softplus(b)).sum(),
+            Visible::Gaussian(rbm, _) => {
+                rbm.sigma().iter().map(|s| 0.5 * (2.0 * std::f64::consts::PI * s * s).ln()).sum()
+            }
+        };
+        visible + hidden + self.parameters.constant
+    }
+
+    fn sample_reference(&self, chains: usize, stream: Stream) -> Box<dyn Ensemble> {
+        let mut block = RbmEnsemble::new(Arc::clone(&self.parameters), chains, stream);
+        block.draw_visible(0.0);
+        block.refresh();
+        Box::new(block)
+    }
+
+    fn adopt(&self, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Box<dyn Ensemble>> {
+        self.space().check(states)?;
+        let mut block = RbmEnsemble::new(Arc::clone(&self.parameters), states.nrows(), stream);
+        block.visible = match &self.parameters.visible {
+            Visible::Bernoulli(rbm) => rbm.to_bits(states).mapv(|x| x as f32),
+            Visible::Gaussian(..) => states.mapv(|x| x as f32),
+        };
+        block.refresh();
+        Ok(Box::new(block))
+    }
+
+    fn tuned(&self, pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
+        if self.base_rates == BaseRates::Known {
+            return None;
+        }
+        let reference_bias = match &self.parameters.visible {
+            Visible::Bernoulli(rbm) => log_odds(rbm.to_bits(pilot.states).view()),
+            Visible::Gaussian(..) => pilot.states.mean_axis(Axis(0))?,
+        };
+        let parameters = (*self.parameters).clone().with_reference(reference_bias);
+        Some(Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates }))
+    }
+
+    fn kernel(&self) -> String {
+        "block Gibbs".into()
+    }
+
+    fn base_rates_guessed(&self) -> bool {
+        self.base_rates == BaseRates::Guessed
+    }
+}
+
+/// Chains of an RBM: rows of f32 visible states with a = c + vW and tilt·v kept beside them.
+struct RbmEnsemble {
+    parameters: Arc<Parameters>,
+    visible: Array2<f32>,
+    hidden: Array2<f32>,
+    /// a, (chains, hidden).
+    activations: Array2<f32>,
+    /// hWᵀ, (chains, visible).
+    visible_input: Array2<f32>,
+    /// r₁ − r₀ of each chain.
+    tilts: Vec<f64>,
+    lanes: Lanes,
+    generator: Generator,
+    counts: Counts,
+}
+
+impl RbmEnsemble {
+    fn new(parameters: Arc<Parameters>, chains: usize, stream: Stream) -> Self {
+        let (visible, hidden) = parameters.weights.dim();
+        Self {
+            parameters,
+            visible: Array2::zeros((chains, visible)),
+            hidden: Array2::zeros((chains, hidden)),
+            activations: Array2::zeros((chains, hidden)),
+            visible_input: Array2::zeros((chains, visible)),
+            tilts: vec![0.0; chains],
+            lanes: stream.lanes(),
+            generator: stream.generator(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// v given hWᵀ in `visible_input`, at β.
+    fn draw_visible(&mut self, beta: f64) {
+        let bias = self.parameters.bias_at(beta);
+        let rows = self.visible_input.rows().into_iter().zip(self.visible.rows_mut());
+        match &self.parameters.visible {
+            Visible::Bernoulli(_) => {
+                for (input, mut row) in rows {
+                    let input = input.to_slice().expect("rows of a whole array are contiguous");
+                    let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
+                    simd::draw_bits(&mut self.lanes, beta as f32, input, &bias, row);
+                }
+            }
+            Visible::Gaussian(_, sigma) => {
+                for (input, mut row) in rows {
+                    for (i, x) in row.iter_mut().enumerate() {
+                        let noise: f32 = StandardNormal.sample(&mut self.generator);
+                        *x = bias[i] + sigma[i] * (beta as f32 * sigma[i] * input[i] + noise);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Recomputes what is cached from the visible states.
+    fn refresh(&mut self) {
+        products::multiply(self.visible.view(), self.parameters.weights.view(), self.activations.view_mut());
+        for ((mut row, state), tilt) in
+            self.activations.rows_mut().into_iter().zip(self.visible.rows()).zip(&mut self.tilts)
+        {
+            let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
+            for (a, c) in row.iter_mut().zip(&self.parameters.hidden_bias) {
+                *a += c;
+            }
+            let state = state.to_slice().expect("rows of a whole array are contiguous");
+            *tilt = simd::dot(state, &self.parameters.tilt) + self.parameters.tilt_offset;
+        }
+        self.counts.energy_evaluations += self.visible.nrows() as u64;
+    }
+
+    fn activation_rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.activations.as_slice().expect("a whole array is contiguous").chunks(self.activations.ncols())
+    }
+
+    /// r₀(v) of one chain.
+    fn reference_log_density(&self, chain: usize) -> f64 {
+        let state = self.visible.row(chain);
+        let terms = state.iter().zip(&self.parameters.reference_bias);
+        match &self.parameters.visible {
+            Visible::Bernoulli(_) => terms.map(|(&v, b)| f64::from(v) * b).sum(),
+            Visible::Gaussian(rbm, _) => terms
+                .zip(rbm.sigma())
+                .map(|((&v, b), s)| -0.5 * ((f64::from(v) - b) / s).powi(2))
+                .sum(),
+        }
+    }
+}
+
+impl Ensemble for RbmEnsemble {
+    fn chains(&self) -> usize {
+        self.visible.nrows()
+    }
+
+    fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
+        for (chain, activations) in self.activation_rows().enumerate() {
+            let base = self.reference_log_density(chain) + self.parameters.constant;
+            for (value, &beta) in out.row_mut(chain).iter_mut().zip(betas) {
+                *value = base + beta * self.tilts[chain] + simd::sum_softplus(beta as f32, activations);
+            }
+        }
+    }
+
+    fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
+        for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
+            *value = (to - from) * tilt + simd::softplus_difference(from, to, activations);
+        }
+    }
+
+    fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
+        for (chain, activations) in self.activation_rows().enumerate() {
+            let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
+            first[chain] = self.tilts[chain] + slope;
+            second[chain] = curvature;
+        }
+    }
+
+    fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
+        let activations = self.activations.as_slice().expect("a whole array is contiguous");
+        let hidden = self.hidden.as_slice_mut().expect("a whole array is contiguous");
+        simd::draw_bits(&mut self.lanes, beta as f32, activations, &[], hidden);
+        products::multiply(self.hidden.view(), self.parameters.weights.t(), self.visible_input.view_mut());
+        self.draw_visible(beta);
+        self.refresh();
+        self.counts.sweeps += self.visible.nrows() as u64;
+        StepStats::default()
+    }
+
+    fn copy_chains(&mut self, moves: &[(usize, usize)]) {
+        for &(to, from) in moves {
+            let (visible, activations) = (self.visible.row(from).to_owned(), self.activations.row(from).to_owned());
+            self.visible.row_mut(to).assign(&visible);
+            self.activations.row_mut(to).assign(&activations);
+            self.tilts[to] = self.tilts[from];
+        }
+    }
+
+    fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
+        let other: &Self = sibling(other);
+        for &(to, from) in moves {
+            self.visible.row_mut(to).assign(&other.visible.row(from));
+            self.activations.row_mut(to).assign(&other.activations.row(from));
+            self.tilts[to] = other.tilts[from];
+        }
+    }
+
+    fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
+        let other: &mut Self = sibling_mut(other);
+        for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
+            ndarray::Zip::from(self.visible.row_mut(chain))
+                .and(other.visible.row_mut(chain))
+                .for_each(std::mem::swap);
+            ndarray::Zip::from(self.activations.row_mut(chain))
+                .and(other.activations.row_mut(chain))
+                .for_each(std::mem::swap);
+            std::mem::swap(&mut self.tilts[chain], &mut other.tilts[chain]);
+        }
+    }
+
+    fn states(&self) -> Array2<f64> {
+        let states = self.visible.mapv(f64::from);
+        match &self.parameters.visible {
+            Visible::Bernoulli(rbm) => rbm.from_bits(states),
+            Visible::Gaussian(..) => states,
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
