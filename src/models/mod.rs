@@ -18,21 +18,29 @@ pub mod boltzmann;
 #[cfg(test)]
 mod checks;
 pub mod function;
+pub mod funnel;
 pub mod gaussian;
+pub mod gaussian_rbm;
 pub mod independent;
 pub mod ising;
 pub mod lattice;
+pub mod many_well;
 pub mod mixture;
+pub mod potts;
 pub mod rbm;
 mod tempered;
 
 pub use boltzmann::Boltzmann;
 pub use function::FunctionModel;
+pub use funnel::Funnel;
 pub use gaussian::Gaussian;
+pub use gaussian_rbm::GaussianRbm;
 pub use independent::Independent;
 pub use ising::Ising;
 pub use lattice::Lattice;
+pub use many_well::ManyWell;
 pub use mixture::Mixture;
+pub use potts::Potts;
 pub use rbm::Rbm;
 pub use tempered::Tempered;
 
