@@ -2,7 +2,9 @@
 
 pub mod error;
 pub mod estimators;
+pub mod kernels;
 pub mod math;
 pub mod models;
+pub mod paths;
 
 pub use error::{Error, Result};

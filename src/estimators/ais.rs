@@ -44,10 +44,15 @@ impl Estimator for Ais {
         Ok(Plan::default())
     }
 
-    fn estimate(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
+    fn estimate(
+        &self,
+        model: &Arc<dyn Model>,
+        settings: &Settings,
+        monitor: &dyn Monitor,
+    ) -> Result<Estimate> {
         settings.check()?;
         let mut cost = Cost::default();
-        let path = paths::for_model(model, settings.data.as_ref().map(ndarray::Array2::view))?;
+        let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
         let plan = pilot::plan(path, settings, evidence::OVERHEAD, monitor, &mut cost)?;
 
         let begin = Instant::now();

@@ -87,7 +87,10 @@ fn walk(
                 step += block[k].1;
             }
             kernel.push(RungStats { beta: stats[0][k].0, step });
-            rungs.push(Rung { acceptance: step.acceptance(), ..accumulate(&mut log_weights, &increments, to) });
+            rungs.push(Rung {
+                acceptance: step.acceptance(),
+                ..accumulate(&mut log_weights, &increments, to)
+            });
         }
         monitor.advance(chunk.len() as u64);
         monitor.effective_sample_size(rungs.last().map_or(0.0, |rung: &Rung| rung.effective_sample_size));

@@ -9,9 +9,15 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::models::Model;
 
+pub mod ais;
+pub mod annealing;
 pub mod estimate;
+mod evidence;
 pub mod monitor;
+pub mod pilot;
+pub mod resampling;
 pub mod settings;
+mod verdict;
 pub mod warnings;
 
 pub use estimate::{Cost, Counts, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace, Verdict};
@@ -59,7 +65,7 @@ pub struct Plan {
 }
 
 /// Every estimator that a user can name, in the order that `lnz list` shows them.
-pub const REGISTRY: &[&dyn Estimator] = &[];
+pub const REGISTRY: &[&dyn Estimator] = &[&ais::Ais];
 
 /// The estimator called `name`.
 ///

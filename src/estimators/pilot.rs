@@ -79,7 +79,8 @@ pub fn plan(
         let begin = Instant::now();
         monitor.begin(&format!("pilot {}", records.len() + 1), rungs as u64);
         let schedule = curve.with_rungs(rungs);
-        let population = Population::from_reference(path.as_ref(), CHAINS, stream.child(records.len() as u64));
+        let population =
+            Population::from_reference(path.as_ref(), CHAINS, stream.child(records.len() as u64));
         let run = forward(population, &schedule, Move::Adapting, monitor)?;
         let seconds = begin.elapsed().as_secs_f64();
         pace = seconds / (CHAINS * rungs) as f64;

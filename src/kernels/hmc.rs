@@ -46,18 +46,15 @@ impl Kernel for Hmc {
         generator: &mut Generator,
     ) -> StepStats {
         let steps = generator.random_range(1..=self.longest.max(1));
-        let mut momenta = Array2::from_shape_simple_fn(walkers.states.dim(), || {
-            StandardNormal.sample(generator)
-        });
+        let mut momenta =
+            Array2::from_shape_simple_fn(walkers.states.dim(), || StandardNormal.sample(generator));
         let before = total(walkers, &momenta, beta);
         let scales = ends.scales().to_vec();
         let bounds = ends.bounds().map(|(lower, upper)| (lower.to_vec(), upper.to_vec()));
         let mut proposals = walkers.clone();
         kick(&mut momenta, &proposals.values, &scales, beta, 0.5 * scale);
         for step in 0..steps {
-            for (mut state, mut momentum) in
-                proposals.states.rows_mut().into_iter().zip(momenta.rows_mut())
-            {
+            for (mut state, mut momentum) in proposals.states.rows_mut().into_iter().zip(momenta.rows_mut()) {
                 for i in 0..scales.len() {
                     state[i] += scale * scales[i] * momentum[i];
                     if let Some((lower, upper)) = &bounds {

@@ -62,7 +62,9 @@ impl Walkers {
         self.states.row_mut(to).assign(&other.states.row(from));
         self.values.reference[to] = other.values.reference[from];
         self.values.target[to] = other.values.target[from];
-        if let (Some((r, t)), Some((other_r, other_t))) = (&mut self.values.gradients, &other.values.gradients) {
+        if let (Some((r, t)), Some((other_r, other_t))) =
+            (&mut self.values.gradients, &other.values.gradients)
+        {
             r.row_mut(to).assign(&other_r.row(from));
             t.row_mut(to).assign(&other_t.row(from));
         }

@@ -132,7 +132,9 @@ impl Shared {
         if self.space.domain != Domain::Real {
             return Array2::zeros(states.dim());
         }
-        Array2::from_shape_fn(states.dim(), |(n, i)| (self.centre[i] - states[(n, i)]) / self.spread[i].powi(2))
+        Array2::from_shape_fn(states.dim(), |(n, i)| {
+            (self.centre[i] - states[(n, i)]) / self.spread[i].powi(2)
+        })
     }
 }
 
@@ -246,7 +248,8 @@ impl Ends for Counted {
             return Values { reference, target: -self.shared.model.energy(states), gradients: None };
         }
         self.counts.gradient_evaluations += states.nrows() as u64;
-        let model = self.shared.model.gradient().expect("kernels with gradients are for models that have them");
+        let model =
+            self.shared.model.gradient().expect("kernels with gradients are for models that have them");
         let (energy, gradient) = model.energy_and_gradient(states);
         let reference_gradient = self.shared.reference_gradient(states);
         Values { reference, target: -energy, gradients: Some((reference_gradient, -gradient)) }

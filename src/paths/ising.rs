@@ -108,13 +108,22 @@ impl IsingEnsemble {
     fn new(shared: Arc<Shared>, chains: usize, stream: Stream) -> Self {
         let width = chains.div_ceil(LANES);
         let words = vec![0; shared.model.lattice().sites() * width];
-        Self { shared, chains, width, words, pairs: None, generator: stream.generator(), counts: Counts::default() }
+        Self {
+            shared,
+            chains,
+            width,
+            words,
+            pairs: None,
+            generator: stream.generator(),
+            counts: Counts::default(),
+        }
     }
 
     /// One sweep at coupling βJ, in the order of the colouring or against it.
     fn sweep(&mut self, beta: f64, reversed: bool) {
         let shared = Arc::clone(&self.shared);
-        let thresholds = Thresholds::new(beta * shared.model.coupling(), shared.model.field(), shared.degrees);
+        let thresholds =
+            Thresholds::new(beta * shared.model.coupling(), shared.model.field(), shared.degrees);
         let update = |block: &mut Self, (site, neighbours): &(usize, Vec<usize>)| {
             for k in 0..block.width {
                 let up = block.count_up(neighbours, k);
@@ -237,13 +246,7 @@ impl Thresholds {
     /// 64 spins, each up with the probability that belongs to its count of up neighbours.
     fn draw(&self, degree: usize, up: [u64; 3], generator: &mut Generator) -> u64 {
         let [ones, twos, fours] = up;
-        let is = [
-            !ones & !twos & !fours,
-            ones & !twos,
-            !ones & twos,
-            ones & twos,
-            fours,
-        ];
+        let is = [!ones & !twos & !fours, ones & !twos, !ones & twos, ones & twos, fours];
         let mut undecided = u64::MAX;
         let mut spins = 0;
         for row in &self.digits[degree] {

@@ -48,15 +48,20 @@ pub(super) fn for_model(
     model: &Arc<dyn Model>,
     data: Option<ArrayView2<'_, f64>>,
 ) -> Option<Result<Arc<dyn Path>>> {
-    let (interaction, neighbours, target) = if let Some(model) = downcast::<Boltzmann>(model) {
+    let (interaction, edges, target) = if let Some(model) = downcast::<Boltzmann>(model) {
         let values = model.space().values().expect("bits and spins are finite");
         let fields = model.fields();
         let target = Array2::from_shape_fn((fields.len(), 2), |(i, s)| fields[i] * values[s]);
-        (Interaction::Product, model.neighbours(), target)
+        (Interaction::Product, model.edges().to_vec(), target)
     } else {
         let model = downcast::<Potts>(model)?;
-        (Interaction::Delta, model.neighbours(), model.fields().to_owned())
+        (Interaction::Delta, model.edges().to_vec(), model.fields().to_owned())
     };
+    let mut neighbours = vec![Vec::new(); target.nrows()];
+    for (a, b, coupling) in edges {
+        neighbours[a].push((b, coupling));
+        neighbours[b].push((a, coupling));
+    }
     let space = model.space();
     let values = space.values().expect("both kinds of model are finite");
     let reference = data.map(|data| log_marginals(&values, data));

@@ -67,7 +67,7 @@ impl Population {
     #[must_use]
     pub fn states(&self) -> Array2<f64> {
         let parts: Vec<Array2<f64>> = self.blocks.iter().map(|block| block.states()).collect();
-        let views: Vec<_> = parts.iter().map(Array2::view).collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         ndarray::concatenate(Axis(0), &views).expect("blocks of one path have one width")
     }
 
@@ -80,11 +80,7 @@ impl Population {
     ) -> Vec<R> {
         assert_eq!(out.nrows(), self.chains, "a row per chain");
         let rows: Vec<_> = out.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
-        self.blocks
-            .par_iter_mut()
-            .zip(rows)
-            .map(|(block, rows)| work(block.as_mut(), rows))
-            .collect()
+        self.blocks.par_iter_mut().zip(rows).map(|(block, rows)| work(block.as_mut(), rows)).collect()
     }
 
     /// log f_to − log f_from of every chain.

@@ -135,8 +135,7 @@ impl Parameters {
             Visible::Gaussian(rbm, _) => {
                 let variance = rbm.sigma().mapv(|sigma| sigma * sigma);
                 self.tilt = (&difference / &variance).iter().map(|&d| d as f32).collect();
-                let squares =
-                    self.target_bias.mapv(|b| b * b) - reference_bias.mapv(|b| b * b);
+                let squares = self.target_bias.mapv(|b| b * b) - reference_bias.mapv(|b| b * b);
                 self.tilt_offset = -0.5 * (squares / variance).sum();
             }
         }
@@ -293,10 +292,9 @@ impl RbmEnsemble {
         let terms = state.iter().zip(&self.parameters.reference_bias);
         match &self.parameters.visible {
             Visible::Bernoulli(_) => terms.map(|(&v, b)| f64::from(v) * b).sum(),
-            Visible::Gaussian(rbm, _) => terms
-                .zip(rbm.sigma())
-                .map(|((&v, b), s)| -0.5 * ((f64::from(v) - b) / s).powi(2))
-                .sum(),
+            Visible::Gaussian(rbm, _) => {
+                terms.zip(rbm.sigma()).map(|((&v, b), s)| -0.5 * ((f64::from(v) - b) / s).powi(2)).sum()
+            }
         }
     }
 }
@@ -342,7 +340,8 @@ impl Ensemble for RbmEnsemble {
 
     fn copy_chains(&mut self, moves: &[(usize, usize)]) {
         for &(to, from) in moves {
-            let (visible, activations) = (self.visible.row(from).to_owned(), self.activations.row(from).to_owned());
+            let (visible, activations) =
+                (self.visible.row(from).to_owned(), self.activations.row(from).to_owned());
             self.visible.row_mut(to).assign(&visible);
             self.activations.row_mut(to).assign(&activations);
             self.tilts[to] = self.tilts[from];
