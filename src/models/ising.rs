@@ -28,7 +28,7 @@ impl Ising {
     /// Coupling J (ferromagnetic if positive) and field h on `lattice`.
     ///
     /// # Errors
-    /// [`Error::Model`] for parameters that are not finite or a lattice with a side too short.
+    /// [`Error::Model`](crate::Error::Model) for parameters that are not finite or a lattice with a side too short.
     pub fn new(lattice: Lattice, coupling: f64, field: f64) -> Result<Self> {
         let lattice = lattice.checked()?;
         check_finite("ising", "coupling or field", &[coupling, field])?;
