@@ -2,7 +2,9 @@
 //!
 //! To add a model: one file that implements [`Model`], its `mod` line and, if it can be named on the command line, one line in
 //! [`builtin::REFERENCES`] or in the reader of model files. Everything beyond [`Model::energy`] is a capability: give what the
-//! model has, and the kernels, paths and estimators that need it apply.
+//! model has, and the kernels, paths and estimators that need it apply. A family that is not closed under E/T returns
+//! [`Tempered`] from [`Model::at_temperature`]. Its tests use the assertions of `checks.rs`: the gradient against differences, the
+//! closed form against a sum or an integral, E/T, and the sampler's moments.
 
 use std::any::Any;
 use std::fmt;
@@ -15,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::math::random::Generator;
 
 pub mod boltzmann;
+pub mod builtin;
 #[cfg(test)]
 mod checks;
 pub mod function;
@@ -207,6 +210,8 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
     }
 
     /// The model with energy E(x)/T, p ∝ exp(−E/T). `temperature` is positive and finite.
+    ///
+    /// Where hidden units were summed out, the joint energy is divided, E(v, h)/T, and they are summed out after that.
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model>;
 }
 

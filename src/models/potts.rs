@@ -8,7 +8,7 @@ use super::boltzmann::{edges, neighbours, pairwise};
 use super::{Domain, Lattice, Model, Space, check_finite};
 use crate::error::{Error, Result};
 
-/// E(x) = −Σ_{i<j} Jᵢⱼ δ(xᵢ, xⱼ) − Σᵢ hᵢ[xᵢ] over {0 … q − 1}ᵈ.
+/// E(x) = −Σ_{i<j} Jᵢⱼ δ(xᵢ, xⱼ) − Σᵢ hᵢ(xᵢ) over {0 … q − 1}ᵈ.
 ///
 /// Couplings are held as a list of the nonzero ones, so a large lattice costs no d × d matrix.
 ///
