@@ -53,7 +53,8 @@ impl Estimator for Ais {
         settings.check()?;
         let mut cost = Cost::default();
         let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
-        let plan = pilot::plan(path, settings, evidence::OVERHEAD, monitor, &mut cost)?;
+        let overhead = evidence::overhead(path.as_ref());
+        let plan = pilot::plan(path, settings, overhead, monitor, &mut cost)?;
 
         let begin = Instant::now();
         monitor.begin("annealing", plan.schedule.rungs() as u64);

@@ -12,13 +12,15 @@ use crate::math::Stream;
 use crate::models::Model;
 use crate::paths::{Move, Path, Population};
 
-/// What the evidence costs, in units of the reported round: two runs of half the chains over half the rungs, and on
-/// continuous spaces one from a wider reference over all of them.
-pub(crate) const OVERHEAD: f64 = 1.0;
+/// What the evidence costs, in units of the reported round: two runs of half the chains over half the rungs; on continuous
+/// spaces, where references are guesses and energies cheap, three runs of the full size.
+pub(crate) fn overhead(path: &dyn Path) -> f64 {
+    if path.widened().is_some() { 3.0 } else { 0.5 }
+}
 
-/// Differences of more combined standard errors than this are disagreement. Two or three comparisons with heavy-tailed
-/// weights: normal errors would exceed it once in 700 runs.
-pub(crate) const LIMIT: f64 = 3.5;
+/// Differences of more combined standard errors than this are disagreement: normal errors would exceed it once in 140
+/// comparisons, which is what a sharp eye costs.
+pub(crate) const LIMIT: f64 = 2.7;
 
 /// A second forward run, from a wider reference where the path has one, and a reverse run from exact draws if the model has
 /// them, else from where the second run ended.
@@ -33,8 +35,10 @@ pub(crate) fn gather(
     cost: &mut Cost,
 ) -> Result<Vec<(String, f64, f64)>> {
     let stream = Stream::new(seed).child(3);
-    let chains = (plan.chains / 2).max(128);
-    let rungs = (plan.schedule.rungs() / 2).max(1);
+    let wide = plan.path.widened();
+    let share = if wide.is_some() { 1 } else { 2 };
+    let chains = (plan.chains / share).max(128);
+    let rungs = (plan.schedule.rungs() / share).max(1);
     let schedule = plan.schedule.with_rungs(rungs);
     let mut found = Vec::new();
 
@@ -50,7 +54,7 @@ pub(crate) fn gather(
     ));
     cost.add("second forward run", begin.elapsed().as_secs_f64(), second.population.counts());
 
-    if let Some(wide) = plan.path.widened() {
+    if let Some(wide) = wide {
         found.push(from_wider_reference(wide.as_ref(), plan, chains, stream.child(1), monitor, cost)?);
     }
 

@@ -6,8 +6,10 @@ use std::time::Instant;
 use super::annealing::{Annealed, forward};
 use super::estimate::{Cost, PilotRecord};
 use super::monitor::Monitor;
+use super::resampling::systematic;
 use super::settings::{ScheduleChoice, Settings};
 use crate::error::Result;
+use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
 use crate::paths::{Move, Path, Pilot, Population, Schedule};
 
@@ -108,7 +110,7 @@ pub fn plan(
             record.effective_sample_size
         ));
         records.push(record);
-        let states = equally_weighted(&run, stream.child(1_000 + records.len() as u64));
+        let states = fairly_weighted(&run, stream.child(1_000 + records.len() as u64));
         if let Some(tuned) = path.tuned(&Pilot { rungs: &run.steps, states: states.view() }) {
             path = tuned;
         }
@@ -162,6 +164,20 @@ fn spread(weights: &LogWeights) -> f64 {
 
 /// States drawn from a weighted population with probabilities in proportion to the weights, systematically.
 pub(crate) fn equally_weighted(run: &Annealed, stream: Stream) -> ndarray::Array2<f64> {
-    let picks = super::resampling::systematic(&run.weights.normalised(), run.weights.len(), stream);
+    let picks = systematic(&run.weights.normalised(), run.weights.len(), stream);
     run.population.pick(&picks)
+}
+
+/// As [`equally_weighted`], with the weights raised to the largest power ≤ 1 that leaves an ESS of a quarter of the chains: what
+/// is fitted to a few heavy chains is fitted to their modes only.
+fn fairly_weighted(run: &Annealed, stream: Stream) -> ndarray::Array2<f64> {
+    let least = 0.25 * run.weights.len() as f64;
+    let at =
+        |power: f64| LogWeights::new(run.weights.log().iter().map(|w| (power * w).max(-1e300)).collect());
+    let power = if at(1.0).effective_sample_size() >= least {
+        1.0
+    } else {
+        bisect(0.0, 1.0, |power| at(power).effective_sample_size() - least)
+    };
+    run.population.pick(&systematic(&at(power).normalised(), run.weights.len(), stream))
 }

@@ -140,8 +140,8 @@ pub fn mix(beta: f64, x: f64, y: f64) -> f64 {
 
 /// Replaces the walkers whose proposal is accepted; `log_ratio` is the log of the acceptance ratio of each.
 ///
-/// A proposal whose own state is finite but whose density is NaN is taken, so that the NaN reaches the weights and is reported;
-/// a trajectory that left the finite numbers is refused.
+/// A proposal near the reference whose density is NaN is taken, so that the NaN reaches the weights and is reported; a trajectory
+/// that diverged, where any energy may overflow to NaN, is refused.
 fn accept(
     walkers: &mut Walkers,
     proposals: &Walkers,
@@ -153,9 +153,10 @@ fn accept(
     let mut stats = StepStats::default();
     for (chain, &log_ratio) in log_ratio.iter().enumerate() {
         let uniform: f64 = generator.random();
-        let finite = proposals.states.row(chain).iter().all(|x| x.is_finite());
-        let broken = finite && proposals.values.target[chain].is_nan();
-        let probability = if finite && !log_ratio.is_nan() { log_ratio.exp().min(1.0) } else { 0.0 };
+        // Within about 1,400 reference standard deviations.
+        let near = proposals.values.reference[chain] > -1e6;
+        let broken = near && proposals.values.target[chain].is_nan();
+        let probability = if log_ratio.is_nan() { 0.0 } else { log_ratio.exp().min(1.0) };
         stats.proposals += 1.0;
         stats.accepted += probability;
         stats.scale += scale;

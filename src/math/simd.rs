@@ -88,27 +88,21 @@ pub fn softplus(x: f32) -> f32 {
     x.max(0.0) + log_1p(exp(-x.abs()))
 }
 
-/// Adds up `term(i)` for i < `length` in sixteen f32 lanes that are emptied into an f64 every 64 rounds.
+/// Σ term(xᵢ) in sixteen f32 lanes that are emptied into an f64 every 64 rounds.
 #[inline(always)]
-fn sum_lanes(length: usize, term: impl Fn(usize) -> f32) -> f64 {
+fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
     let mut total = 0.0;
-    let whole = length - length % LANES;
-    let mut start = 0;
-    while start < whole {
-        let end = (start + 64 * LANES).min(whole);
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for group in whole.chunks(64) {
         let mut lanes = [0.0f32; LANES];
-        while start < end {
-            for (lane, sum) in lanes.iter_mut().enumerate() {
-                *sum += term(start + lane);
+        for chunk in group {
+            for i in 0..LANES {
+                lanes[i] += term(chunk[i]);
             }
-            start += LANES;
         }
-        total += lanes.iter().map(|&sum| f64::from(sum)).sum::<f64>();
+        total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
     }
-    for i in whole..length {
-        total += f64::from(term(i));
-    }
-    total
+    total + rest.iter().map(|&x| f64::from(term(x))).sum::<f64>()
 }
 
 /// Σ softplus(β aᵢ) for β ≥ 0.
@@ -117,8 +111,16 @@ pub fn sum_softplus(beta: f32, activations: &[f32]) -> f64 {
     dispatch(
         #[inline(always)]
         || {
-            let tails = sum_lanes(activations.len(), |i| log_1p(exp(-(beta * activations[i].abs()))));
-            let heads = sum_lanes(activations.len(), |i| activations[i].max(0.0));
+            let tails = sum(
+                activations,
+                #[inline(always)]
+                |a| log_1p(exp(-(beta * a.abs()))),
+            );
+            let heads = sum(
+                activations,
+                #[inline(always)]
+                |a| a.max(0.0),
+            );
             f64::from(beta) * heads + tails
         },
     )
@@ -135,13 +137,20 @@ pub fn softplus_difference(from: f64, to: f64, activations: &[f32]) -> f64 {
         #[inline(always)]
         || {
             let (low, high) = (from as f32, to as f32);
-            let tails = sum_lanes(activations.len(), |i| {
-                let size = activations[i].abs();
-                let y0 = exp(-(low * size));
-                let y1 = exp(-(high * size));
-                twice_atanh((y1 - y0) / (2.0 + y1 + y0))
-            });
-            let heads = sum_lanes(activations.len(), |i| activations[i].max(0.0));
+            let tails = sum(
+                activations,
+                #[inline(always)]
+                |a| {
+                    let y0 = exp(-(low * a.abs()));
+                    let y1 = exp(-(high * a.abs()));
+                    twice_atanh((y1 - y0) / (2.0 + y1 + y0))
+                },
+            );
+            let heads = sum(
+                activations,
+                #[inline(always)]
+                |a| a.max(0.0),
+            );
             (to - from) * heads + tails
         },
     )
@@ -153,23 +162,47 @@ pub fn softplus_derivatives(beta: f32, activations: &[f32]) -> (f64, f64) {
     dispatch(
         #[inline(always)]
         || {
-            let first = sum_lanes(activations.len(), |i| activations[i] * sigmoid(beta * activations[i]));
-            let second = sum_lanes(activations.len(), |i| {
-                let s = sigmoid(beta * activations[i]);
-                activations[i] * activations[i] * s * (1.0 - s)
-            });
+            let first = sum(
+                activations,
+                #[inline(always)]
+                |a| a * sigmoid(beta * a),
+            );
+            let second = sum(
+                activations,
+                #[inline(always)]
+                |a| {
+                    let s = sigmoid(beta * a);
+                    a * a * s * (1.0 - s)
+                },
+            );
             (first, second)
         },
     )
 }
 
 /// Σ xᵢ yᵢ.
+///
+/// # Panics
+/// When the lengths differ.
 #[must_use]
 pub fn dot(x: &[f32], y: &[f32]) -> f64 {
-    assert_eq!(x.len(), y.len());
+    assert_eq!(x.len(), y.len(), "lengths of a dot product");
     dispatch(
         #[inline(always)]
-        || sum_lanes(x.len(), |i| x[i] * y[i]),
+        || {
+            let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+            let mut total = 0.0;
+            for (x, y) in x.chunks(64).zip(y.chunks(64)) {
+                let mut lanes = [0.0f32; LANES];
+                for (x, y) in x.iter().zip(y) {
+                    for i in 0..LANES {
+                        lanes[i] += x[i] * y[i];
+                    }
+                }
+                total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+            }
+            total + x_rest.iter().zip(y_rest).map(|(x, y)| f64::from(x * y)).sum::<f64>()
+        },
     )
 }
 
@@ -178,27 +211,44 @@ pub fn dot(x: &[f32], y: &[f32]) -> f64 {
 /// # Panics
 /// When the lengths differ.
 pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[f32], bits: &mut [f32]) {
-    assert_eq!(activations.len(), bits.len());
-    assert!(offsets.is_empty() || offsets.len() == bits.len());
+    assert_eq!(activations.len(), bits.len(), "an activation per bit");
+    assert!(offsets.is_empty() || offsets.len() == bits.len(), "an offset per bit");
     dispatch(
         #[inline(always)]
         || {
-            let length = bits.len();
-            let mut start = 0;
-            while start < length {
-                let end = (start + LANES).min(length);
-                let uniform = lanes.next();
-                for i in start..end {
-                    let offset = if offsets.is_empty() { 0.0 } else { offsets[i] };
-                    let logit = scale * activations[i] + offset;
-                    // u < σ(x) ⇔ u (1 + e⁻ˣ) < 1, which needs no quotient.
-                    let draw = unit(uniform[i - start]) * (1.0 + exp((-logit).min(88.0)));
-                    bits[i] = if draw < 1.0 { 1.0 } else { 0.0 };
-                }
-                start = end;
+            let (chunks, rest) = activations.as_chunks::<LANES>();
+            let (offset_chunks, offset_rest) = offsets.as_chunks::<LANES>();
+            let (bit_chunks, bit_rest) = bits.as_chunks_mut::<LANES>();
+            for (k, (a, out)) in chunks.iter().zip(bit_chunks).enumerate() {
+                let offset = offset_chunks.get(k).unwrap_or(&[0.0; LANES]);
+                draw_lanes(lanes, scale, a, offset, out);
+            }
+            if !rest.is_empty() {
+                let (mut a, mut offset, mut out) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+                a[..rest.len()].copy_from_slice(rest);
+                offset[..offset_rest.len()].copy_from_slice(offset_rest);
+                draw_lanes(lanes, scale, &a, &offset, &mut out);
+                bit_rest.copy_from_slice(&out[..rest.len()]);
             }
         },
     );
+}
+
+/// Sixteen draws. u < σ(x) ⇔ u (1 + e⁻ˣ) < 1, which needs no quotient.
+#[inline(always)]
+fn draw_lanes(
+    lanes: &mut Lanes,
+    scale: f32,
+    a: &[f32; LANES],
+    offset: &[f32; LANES],
+    out: &mut [f32; LANES],
+) {
+    let uniform = lanes.next();
+    for i in 0..LANES {
+        let logit = scale * a[i] + offset[i];
+        let draw = unit(uniform[i]) * (1.0 + exp((-logit).min(88.0)));
+        out[i] = if draw < 1.0 { 1.0 } else { 0.0 };
+    }
 }
 
 /// A uniform number in (0, 1] from 31 random bits; f32 keeps its full relative precision near 0.
