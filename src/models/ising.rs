@@ -28,7 +28,7 @@ impl Ising {
     /// Coupling J (ferromagnetic if positive) and field h on `lattice`.
     ///
     /// # Errors
-    /// [`Error::Model`] for parameters that are not finite or a lattice with a side too short.
+    /// [`Error::Model`](crate::Error::Model) for parameters that are not finite or a lattice with a side too short.
     pub fn new(lattice: Lattice, coupling: f64, field: f64) -> Result<Self> {
         let lattice = lattice.checked()?;
         check_finite("ising", "coupling or field", &[coupling, field])?;
@@ -88,5 +88,47 @@ impl Model for Ising {
             field: self.field / temperature,
             ..(*self).clone()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::checks::{all_states, assert_temperature, log_z_by_summation};
+    use crate::models::{Boltzmann, Units};
+    use ndarray::Array2;
+
+    /// Eigenvalues of the ring's transfer matrix: e^J cosh h ± √(e^{2J} sinh² h + e^{−2J}).
+    #[test]
+    fn a_ring_is_its_transfer_matrix() {
+        for (coupling, field) in [(0.7, 0.3), (-0.4, 0.9f64)] {
+            let ring = Ising::new(Lattice::Ring { sites: 9 }, coupling, field).expect("a valid ring");
+            let middle = coupling.exp() * field.cosh();
+            let spread = ((2.0 * coupling).exp() * field.sinh().powi(2) + (-2.0 * coupling).exp()).sqrt();
+            let exact = ((middle + spread).powi(9) + (middle - spread).powi(9)).ln();
+            assert!((log_z_by_summation(&ring) - exact).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_lattice_is_a_boltzmann_machine() {
+        for lattice in [Lattice::Torus { rows: 3, columns: 3 }, Lattice::Grid { rows: 2, columns: 5 }] {
+            let ising = Ising::new(lattice, 0.4, -0.2).expect("a valid lattice");
+            let mut couplings = Array2::zeros((lattice.sites(), lattice.sites()));
+            for (i, j) in lattice.bonds() {
+                couplings[[i, j]] = 0.4;
+                couplings[[j, i]] = 0.4;
+            }
+            let fields = Array1::from_elem(lattice.sites(), -0.2);
+            let machine = Boltzmann::new(couplings, fields, Units::Spins).expect("symmetric");
+            assert!((log_z_by_summation(&ising) - log_z_by_summation(&machine)).abs() < 1e-12);
+            assert_temperature(ising.clone(), all_states(&ising).view());
+        }
+    }
+
+    #[test]
+    fn bad_parameters_are_refused() {
+        assert!(Ising::new(Lattice::Ring { sites: 2 }, 1.0, 0.0).is_err());
+        assert!(Ising::new(Lattice::Ring { sites: 4 }, f64::NAN, 0.0).is_err());
     }
 }

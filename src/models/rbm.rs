@@ -4,17 +4,9 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{Domain, Model, Space, check_finite};
+pub use super::Units;
+use super::{Model, Space, check_finite};
 use crate::error::{Error, Result};
-
-/// What a Bernoulli RBM's units take: 0/1 or −1/+1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Units {
-    /// 0 and 1.
-    Bits,
-    /// −1 and +1.
-    Spins,
-}
 
 /// E(v, h) = −b·v − c·h − vᵀW h with h summed out: E(v) = −b·v − Σⱼ log Σ_{hⱼ} exp(hⱼ (cⱼ + (vW)ⱼ)).
 ///
@@ -174,11 +166,7 @@ impl Model for Rbm {
     }
 
     fn space(&self) -> Space {
-        let domain = match self.units {
-            Units::Bits => Domain::Bits,
-            Units::Spins => Domain::Spins,
-        };
-        Space::new(self.visible(), domain)
+        Space::new(self.visible(), self.units.domain())
     }
 
     fn energy(&self, states: ArrayView2<'_, f64>) -> Array1<f64> {
@@ -211,4 +199,96 @@ impl Model for Rbm {
 #[must_use]
 pub(crate) fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::log_sum_exp;
+    use crate::models::checks::{all_states, assert_close, log_z_by_summation};
+    use ndarray::array;
+
+    fn weights() -> Array2<f64> {
+        array![[0.7, -1.3], [0.2, 0.9], [-1.1, 0.4]]
+    }
+
+    fn machine(units: Units) -> Rbm {
+        Rbm::new(weights(), array![0.3, -0.5, 0.8], array![-0.2, 0.6], units).expect("valid parameters")
+    }
+
+    /// −b·v − c·h − vᵀWh of the parameters as they were given.
+    fn joint_energy(v: &[f64], h: &[f64]) -> f64 {
+        let mut energy = 0.0;
+        for i in 0..3 {
+            energy -= [0.3, -0.5, 0.8][i] * v[i];
+            for j in 0..2 {
+                energy -= v[i] * weights()[[i, j]] * h[j];
+            }
+        }
+        energy + 0.2 * h[0] - 0.6 * h[1]
+    }
+
+    #[test]
+    fn energies_sum_over_hidden_units_in_the_machines_own_units() {
+        for (units, low) in [(Units::Bits, 0.0), (Units::Spins, -1.0)] {
+            let machine = Arc::new(machine(units));
+            let states = all_states(&*machine);
+            for temperature in [1.0, 0.6] {
+                let expected = states
+                    .rows()
+                    .into_iter()
+                    .map(|v| {
+                        let terms: Vec<f64> = [[low, low], [low, 1.0], [1.0, low], [1.0, 1.0]]
+                            .iter()
+                            .map(|h| -joint_energy(&v.to_vec(), h) / temperature)
+                            .collect();
+                        -log_sum_exp(&terms)
+                    })
+                    .collect();
+                assert_close(
+                    &Arc::clone(&machine).at_temperature(temperature).energy(states.view()),
+                    &expected,
+                    1e-13,
+                );
+            }
+            assert_eq!(machine.from_bits(machine.to_bits(states.view())), states);
+        }
+    }
+
+    /// What estimators of the machine of bits rely on: log Z of spins = log Z of bits − offset.
+    #[test]
+    fn the_offset_is_what_separates_spins_from_bits() {
+        let spins = machine(Units::Spins);
+        let bits = Rbm::new(
+            spins.weights().clone(),
+            spins.visible_bias().clone(),
+            spins.hidden_bias().clone(),
+            Units::Bits,
+        )
+        .expect("valid parameters");
+        assert!((log_z_by_summation(&spins) - log_z_by_summation(&bits) + spins.offset()).abs() < 1e-12);
+        assert_eq!(machine(Units::Bits).offset(), 0.0);
+    }
+
+    /// With one hidden unit of weight zero the joint energy has no entropy to keep, so E(v)/T is its visible part plus log 2.
+    #[test]
+    fn without_weights_temperature_divides_the_visible_energy() {
+        let free =
+            Rbm::new(Array2::zeros((3, 1)), array![0.3, -0.5, 0.8], array![0.0], Units::Bits).expect("valid");
+        let states = all_states(&free);
+        let constant = 2f64.ln();
+        let expected = (free.energy(states.view()) + constant) / 2.0 - constant;
+        assert_close(&Arc::new(free).at_temperature(2.0).energy(states.view()), &expected, 1e-13);
+    }
+
+    #[test]
+    fn bad_parameters_are_named() {
+        let message = |visible_bias, hidden_bias| {
+            Rbm::new(weights(), visible_bias, hidden_bias, Units::Bits).expect_err("a bad bias").to_string()
+        };
+        assert!(message(array![0.0], array![0.0, 0.0]).contains("the visible bias has length 1"));
+        assert!(message(array![0.0, 0.0, 0.0], array![0.0, f64::NAN]).contains("hidden bias holds NaN"));
+        assert!(machine(Units::Bits).with_base_rates(array![0.5, 0.5, 1.5]).is_err());
+        assert!(machine(Units::Bits).with_base_rates(array![0.5]).is_err());
+    }
 }

@@ -1,0 +1,586 @@
+//! Built-in references, named on the command line as `ref:NAME?key=value&key=value`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, Array3, s};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+
+use super::gaussian_rbm::Convention;
+use super::{
+    Boltzmann, Funnel, Gaussian, GaussianRbm, Independent, Ising, Lattice, ManyWell, Mixture, Model, Potts,
+    Rbm, Units,
+};
+use crate::error::{Error, Result};
+use crate::math::Stream;
+use crate::math::random::Generator;
+
+/// A model that needs no file, made from a few named parameters; the same parameters make the same model.
+#[derive(Clone, Copy)]
+pub struct Reference {
+    /// As written after `ref:`.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// What may be chosen.
+    pub parameters: &'static [Parameter],
+    /// Makes it.
+    pub build: fn(&Parameters) -> Result<Arc<dyn Model>>,
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reference").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A parameter of a [`Reference`].
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// As written before `=`.
+    pub name: &'static str,
+    /// Its value where none is given, as it would be written.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+const fn parameter(name: &'static str, default: &'static str, meaning: &'static str) -> Parameter {
+    Parameter { name, default, meaning }
+}
+
+const SEED: Parameter = parameter("seed", "1", "which of the random models");
+const SIDE: Parameter = parameter("side", "8", "rows and columns, where these are not given");
+const ROWS: Parameter = parameter("rows", "side", "sites from top to bottom");
+const COLUMNS: Parameter = parameter("columns", "side", "sites from left to right, or around a ring");
+const BOUNDARY: Parameter = parameter("boundary", "torus", "torus, grid (open ends) or ring (one row)");
+const UNITS: Parameter = parameter("units", "bits", "bits or spins");
+
+/// All of them, as `lnz list` shows them.
+pub const REFERENCES: &[Reference] = &[
+    Reference {
+        name: "gaussian",
+        summary: "a correlated normal distribution with a mean and a constant",
+        parameters: &[parameter("dim", "10", "dimension"), SEED],
+        build: gaussian,
+    },
+    Reference {
+        name: "mixture",
+        summary: "separated normal modes of unequal weights and widths",
+        parameters: &[
+            parameter("dim", "2", "dimension"),
+            parameter("modes", "5", "components"),
+            parameter("separation", "5", "standard deviation of the modes' centres; widths are about 1"),
+            SEED,
+        ],
+        build: mixture,
+    },
+    Reference {
+        name: "two-modes",
+        summary: "a wide normal mode at 0 and a narrow one far away: easy to miss",
+        parameters: &[
+            parameter("dim", "10", "dimension"),
+            parameter("separation", "20", "distance of the modes, in widths of the wide one"),
+            parameter("width-ratio", "0.1", "width of the narrow mode, the wide one's being 1"),
+            parameter("weight", "3", "mass of the narrow mode, the wide one's being 1"),
+        ],
+        build: two_modes,
+    },
+    Reference {
+        name: "funnel",
+        summary: "Neal's funnel: scales from e^-9 to e^9 in one distribution",
+        parameters: &[parameter("dim", "10", "dimension, at least 2")],
+        build: |given| Ok(Arc::new(Funnel::new(given.count("dim", 100_000)?)?)),
+    },
+    Reference {
+        name: "many-well",
+        summary: "2^(dim/2) separated modes from double wells",
+        parameters: &[parameter("dim", "32", "dimension, even")],
+        build: |given| Ok(Arc::new(ManyWell::new(given.count("dim", 100_000)?)?)),
+    },
+    Reference {
+        name: "independent",
+        summary: "independent bits",
+        parameters: &[parameter("dim", "100", "bits"), SEED],
+        build: independent,
+    },
+    Reference {
+        name: "ising",
+        summary: "the Ising model with one coupling and one field",
+        parameters: &[
+            SIDE,
+            ROWS,
+            COLUMNS,
+            parameter("coupling", "0.44", "J, critical on a large torus at 0.4407"),
+            parameter("field", "0", "h"),
+            BOUNDARY,
+        ],
+        build: ising,
+    },
+    Reference {
+        name: "potts",
+        summary: "the Potts model with one coupling and a field on state 0",
+        parameters: &[
+            SIDE,
+            ROWS,
+            COLUMNS,
+            parameter("states", "3", "values of a site"),
+            parameter("coupling", "1", "J, critical on a large torus at log(1 + sqrt(states))"),
+            parameter("field", "0", "h of state 0; the other states have 0"),
+            BOUNDARY,
+        ],
+        build: potts,
+    },
+    Reference {
+        name: "spin-glass",
+        summary: "an Edwards-Anderson spin glass: random couplings on a lattice",
+        parameters: &[
+            SIDE,
+            ROWS,
+            COLUMNS,
+            parameter("coupling", "1", "standard deviation of the couplings"),
+            parameter("disorder", "gaussian", "gaussian or plus-minus couplings"),
+            parameter("field", "0", "h of every spin"),
+            BOUNDARY,
+            SEED,
+        ],
+        build: spin_glass,
+    },
+    Reference {
+        name: "boltzmann",
+        summary: "a Boltzmann machine with couplings between all units",
+        parameters: &[
+            parameter("dim", "20", "units"),
+            parameter("coupling", "1", "standard deviation of the couplings times the root of dim"),
+            UNITS,
+            SEED,
+        ],
+        build: boltzmann,
+    },
+    Reference {
+        name: "rbm",
+        summary: "a restricted Boltzmann machine with random weights",
+        parameters: &[
+            parameter("visible", "100", "visible units"),
+            parameter("hidden", "20", "hidden units"),
+            parameter("scale", "0.3", "standard deviation of the weights"),
+            UNITS,
+            SEED,
+        ],
+        build: rbm,
+    },
+    Reference {
+        name: "gaussian-rbm",
+        summary: "a Gaussian-Bernoulli restricted Boltzmann machine with random weights",
+        parameters: &[
+            parameter("visible", "20", "visible units"),
+            parameter("hidden", "15", "hidden units"),
+            parameter("scale", "0.3", "standard deviation of the weights"),
+            parameter("convention", "cho", "how sigma scales the weights: cho (sigma^2) or hinton (sigma)"),
+            SEED,
+        ],
+        build: gaussian_rbm,
+    },
+];
+
+/// Builds the model that `spec`, `ref:NAME?key=value&key=value`, names; keys not given have their defaults.
+///
+/// # Errors
+/// [`Error::Setting`] for a name, key or value that does not exist, saying which do, and the model's own errors.
+///
+/// ```
+/// use lnz::models::{Model, builtin};
+/// let ising = builtin::parse("ref:ising?side=16&coupling=0.3")?;
+/// assert_eq!(ising.space().dim, 256);
+/// assert!(builtin::parse("ref:ising?temperature=2").is_err());
+/// # Ok::<(), lnz::Error>(())
+/// ```
+pub fn parse(spec: &str) -> Result<Arc<dyn Model>> {
+    let refuse = |expected: String| Err(Error::setting("reference", spec, expected));
+    let Some(body) = spec.strip_prefix("ref:") else {
+        return refuse("a built-in reference is written ref:NAME or ref:NAME?key=value&key=value".into());
+    };
+    let (name, query) = body.split_once('?').unwrap_or((body, ""));
+    let Some(reference) = REFERENCES.iter().find(|reference| reference.name == name) else {
+        let names: Vec<&str> = REFERENCES.iter().map(|reference| reference.name).collect();
+        return refuse(format!("there is no reference `{name}`, but {}", names.join(", ")));
+    };
+    let mut values = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let Some((key, value)) = pair.split_once('=') else {
+            return refuse(format!("`{pair}` is not of the form key=value"));
+        };
+        let Some(parameter) = reference.parameters.iter().find(|parameter| parameter.name == key) else {
+            let keys: Vec<&str> = reference.parameters.iter().map(|parameter| parameter.name).collect();
+            return refuse(format!("{name} has no parameter `{key}`, but {}", keys.join(", ")));
+        };
+        if values.insert(parameter.name, value.to_owned()).is_some() {
+            return refuse(format!("`{key}` is given twice"));
+        }
+    }
+    (reference.build)(&Parameters { spec: spec.to_owned(), declared: reference.parameters, values })
+}
+
+/// The values that a [`Reference`] is built with.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// What errors quote.
+    spec: String,
+    declared: &'static [Parameter],
+    values: BTreeMap<&'static str, String>,
+}
+
+impl Parameters {
+    /// The value of `name`, or its default.
+    ///
+    /// # Panics
+    /// When the reference does not declare it.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.values.get(name).map_or_else(
+            || {
+                let declared = self.declared.iter().find(|parameter| parameter.name == name);
+                declared.expect("a reference asks only for parameters that it declares").default
+            },
+            String::as_str,
+        )
+    }
+
+    /// A whole number from 1 to `most`: sizes are checked before anything is allocated.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for anything else.
+    pub fn count(&self, name: &str, most: usize) -> Result<usize> {
+        match self.text(name).parse() {
+            Ok(count) if (1..=most).contains(&count) => Ok(count),
+            _ => self.refuse(name, &format!("a whole number from 1 to {most}")),
+        }
+    }
+
+    /// A finite number for which `holds`, described by `what`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for anything else.
+    pub fn number(&self, name: &str, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
+        match self.text(name).parse::<f64>() {
+            // Far beyond any use, and small enough that sums and squares stay finite.
+            Ok(number) if number.abs() <= 1e6 && holds(number) => Ok(number),
+            _ => self.refuse(name, what),
+        }
+    }
+
+    /// Any number of size at most 10⁶.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for anything else.
+    pub fn any_number(&self, name: &str) -> Result<f64> {
+        self.number(name, "a number between -1000000 and 1000000", |_| true)
+    }
+
+    /// One of the `choices`, each a word and what it stands for.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for anything else.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == self.text(name)) {
+            return Ok(*choice);
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        self.refuse(name, &words.join(" or "))
+    }
+
+    /// A random stream that depends on `seed` alone.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless `seed` is a whole number below 2⁶⁴.
+    pub fn stream(&self) -> Result<Stream> {
+        Ok(Stream::new(self.seed()?).child(0x7265_665f_6d6f_6465))
+    }
+
+    fn seed(&self) -> Result<u64> {
+        self.text("seed").parse().or_else(|_| self.refuse("seed", "a whole number from 0 to 2^64 - 1"))
+    }
+
+    fn refuse<T>(&self, name: &str, what: &str) -> Result<T> {
+        Err(Error::setting(
+            "reference",
+            &self.spec,
+            format!("`{name}` is {}; it must be {what}", self.text(name)),
+        ))
+    }
+
+    /// The lattice that `side`, `rows`, `columns` and `boundary` describe, of at most `most` sites.
+    fn lattice(&self, most: usize) -> Result<Lattice> {
+        let side =
+            |name| if self.text(name) == "side" { self.count("side", most) } else { self.count(name, most) };
+        let make = self.choice::<fn(usize, usize) -> Lattice>(
+            "boundary",
+            &[
+                ("torus", |rows, columns| Lattice::Torus { rows, columns }),
+                ("grid", |rows, columns| Lattice::Grid { rows, columns }),
+                ("ring", |_, sites| Lattice::Ring { sites }),
+            ],
+        )?;
+        let columns = side("columns")?;
+        let lattice = if self.text("boundary") == "ring" {
+            if self.values.contains_key("rows") {
+                return self.refuse("rows", "left out: a ring is one row of `columns` sites");
+            }
+            make(1, columns)
+        } else {
+            let rows = side("rows")?;
+            if rows.saturating_mul(columns) > most {
+                let expected = format!("{rows}x{columns} sites are too many; at most {most} here");
+                return Err(Error::setting("reference", &self.spec, expected));
+            }
+            make(rows, columns)
+        };
+        lattice.checked()
+    }
+}
+
+fn positive(number: f64) -> bool {
+    number > 0.0
+}
+
+/// Independent numbers with this mean and standard deviation.
+fn normals(generator: &mut Generator, count: usize, mean: f64, spread: f64) -> Array1<f64> {
+    Array1::from_shape_simple_fn(count, || mean + spread * generator.sample::<f64, _>(StandardNormal))
+}
+
+fn gaussian(given: &Parameters) -> Result<Arc<dyn Model>> {
+    Ok(Arc::new(Gaussian::random(given.count("dim", 2048)?, given.seed()?)?))
+}
+
+fn mixture(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let (dim, modes) = (given.count("dim", 128)?, given.count("modes", 64)?);
+    let separation = given.number("separation", "a number from 0 to 1000000", |x| x >= 0.0)?;
+    let mut generator = given.stream()?.generator();
+    let weights = normals(&mut generator, modes, 0.0, 1.0).mapv_into(f64::exp);
+    let means = Array2::from_shape_simple_fn((modes, dim), || {
+        separation * generator.sample::<f64, _>(StandardNormal)
+    });
+    let mut covariances = Array3::zeros((modes, dim, dim));
+    for mut covariance in covariances.outer_iter_mut() {
+        // A scale per mode and coordinate and one correlated direction: unlike in shape as well as in size.
+        let width = 0.5 + generator.random::<f64>();
+        let stretch = normals(&mut generator, dim, 0.0, width / (dim as f64).sqrt());
+        for i in 0..dim {
+            covariance[[i, i]] = (width * (0.5 + generator.random::<f64>())).powi(2);
+            for j in 0..dim {
+                covariance[[i, j]] += stretch[i] * stretch[j];
+            }
+        }
+    }
+    Ok(Arc::new(Mixture::new(weights, means, covariances)?))
+}
+
+fn two_modes(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let dim = given.count("dim", 256)?;
+    let separation = given.number("separation", "a number from 0 to 1000000", |x| x >= 0.0)?;
+    let ratio =
+        given.number("width-ratio", "a number from 0.000001 to 1000", |x| (1e-6..=1e3).contains(&x))?;
+    let weight = given.number("weight", "a positive number up to 1000000", positive)?;
+    let mut means = Array2::zeros((2, dim));
+    // Along a diagonal, so that no single coordinate shows the whole distance.
+    means.row_mut(1).fill(separation / (dim as f64).sqrt());
+    let mut covariances = Array3::zeros((2, dim, dim));
+    covariances.slice_mut(s![0, .., ..]).diag_mut().fill(1.0);
+    covariances.slice_mut(s![1, .., ..]).diag_mut().fill(ratio * ratio);
+    Ok(Arc::new(Mixture::new(Array1::from_vec(vec![1.0, weight]), means, covariances)?))
+}
+
+fn independent(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let dim = given.count("dim", 1_000_000)?;
+    Ok(Arc::new(Independent::bits(normals(&mut given.stream()?.generator(), dim, -0.5, 1.0))?))
+}
+
+fn ising(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let lattice = given.lattice(1 << 20)?;
+    Ok(Arc::new(Ising::new(lattice, given.any_number("coupling")?, given.any_number("field")?)?))
+}
+
+fn potts(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let states = given.count("states", 256)?;
+    let lattice = given.lattice((1 << 22) / states.max(4))?;
+    let mut field = Array1::zeros(states);
+    field[0] = given.any_number("field")?;
+    Ok(Arc::new(Potts::on_lattice(lattice, given.any_number("coupling")?, field)?))
+}
+
+fn spin_glass(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let lattice = given.lattice(4096)?;
+    let spread = given.number("coupling", "a number from 0 to 1000000", |x| x >= 0.0)?;
+    let plus_minus = given.choice("disorder", &[("gaussian", false), ("plus-minus", true)])?;
+    let field = given.any_number("field")?;
+    let mut generator = given.stream()?.generator();
+    let mut couplings = Array2::zeros((lattice.sites(), lattice.sites()));
+    for (i, j) in lattice.bonds() {
+        let unit = if plus_minus {
+            if generator.next_u64() >> 63 == 0 { 1.0 } else { -1.0 }
+        } else {
+            generator.sample::<f64, _>(StandardNormal)
+        };
+        couplings[[i, j]] = spread * unit;
+        couplings[[j, i]] = spread * unit;
+    }
+    Ok(Arc::new(Boltzmann::new(couplings, Array1::from_elem(lattice.sites(), field), Units::Spins)?))
+}
+
+const BITS_OR_SPINS: &[(&str, Units)] = &[("bits", Units::Bits), ("spins", Units::Spins)];
+
+fn boltzmann(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let dim = given.count("dim", 4096)?;
+    let spread = given.number("coupling", "a number from 0 to 1000000", |x| x >= 0.0)? / (dim as f64).sqrt();
+    let units = given.choice("units", BITS_OR_SPINS)?;
+    let mut generator = given.stream()?.generator();
+    let fields = normals(&mut generator, dim, -0.2, 0.5);
+    let mut couplings = Array2::zeros((dim, dim));
+    for i in 0..dim {
+        for j in 0..i {
+            let value = spread * generator.sample::<f64, _>(StandardNormal);
+            couplings[[i, j]] = value;
+            couplings[[j, i]] = value;
+        }
+    }
+    Ok(Arc::new(Boltzmann::new(couplings, fields, units)?))
+}
+
+/// (visible, hidden) and a matrix of weights of that shape, drawn from the generator that comes with it.
+fn random_weights(given: &Parameters) -> Result<(Array2<f64>, Generator)> {
+    let (visible, hidden) = (given.count("visible", 16_384)?, given.count("hidden", 16_384)?);
+    if visible * hidden > 1 << 24 {
+        let expected = format!("{visible}x{hidden} weights are too many; at most {} here", 1 << 24);
+        return Err(Error::setting("reference", &given.spec, expected));
+    }
+    let scale = given.number("scale", "a number from 0 to 1000000", |x| x >= 0.0)?;
+    let mut generator = given.stream()?.generator();
+    let weights = Array2::from_shape_simple_fn((visible, hidden), || {
+        scale * generator.sample::<f64, _>(StandardNormal)
+    });
+    Ok((weights, generator))
+}
+
+fn rbm(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let units = given.choice("units", BITS_OR_SPINS)?;
+    let (weights, mut generator) = random_weights(given)?;
+    let visible_bias = normals(&mut generator, weights.nrows(), -0.5, 0.5);
+    let hidden_bias = normals(&mut generator, weights.ncols(), -0.3, 0.5);
+    Ok(Arc::new(Rbm::new(weights, visible_bias, hidden_bias, units)?))
+}
+
+fn gaussian_rbm(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let convention =
+        given.choice("convention", &[("cho", Convention::Cho), ("hinton", Convention::Hinton)])?;
+    let (weights, mut generator) = random_weights(given)?;
+    let visible_bias = normals(&mut generator, weights.nrows(), 0.3, 1.0);
+    let hidden_bias = normals(&mut generator, weights.ncols(), -0.5, 0.5);
+    let sigma = Array1::from_shape_simple_fn(weights.nrows(), || 0.6 + 0.8 * generator.random::<f64>());
+    Ok(Arc::new(GaussianRbm::new(weights, visible_bias, hidden_bias, sigma, convention)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::checks::assert_gradient;
+    use crate::models::{Domain, downcast};
+
+    fn message(spec: &str) -> String {
+        parse(spec).map(|model| format!("{model:?} was built")).expect_err(spec).to_string()
+    }
+
+    /// States of any model to evaluate it at.
+    fn some_states(model: &dyn Model) -> Array2<f64> {
+        let space = model.space();
+        let values = space.values();
+        Array2::from_shape_fn((3, space.dim), |(row, column)| match &values {
+            Some(values) => values[(row * 7 + column * column) % values.len()],
+            None => (row as f64 - 0.7) * ((column * 3 + row) as f64).sin(),
+        })
+    }
+
+    #[test]
+    fn every_reference_is_sound_with_its_defaults() {
+        for reference in REFERENCES {
+            let model = parse(&format!("ref:{}", reference.name)).expect(reference.name);
+            let states = some_states(&*model);
+            model.space().check(states.view()).expect(reference.name);
+            let energies = model.energy(states.view());
+            assert!(energies.iter().all(|energy| energy.is_finite()), "{}", reference.name);
+            let again = parse(&format!("ref:{}", reference.name)).expect(reference.name);
+            assert_eq!(energies, again.energy(states.view()), "{}", reference.name);
+            if model.gradient().is_some() {
+                assert_eq!(model.space().domain, Domain::Real);
+                assert_gradient(&*model, states.view());
+            }
+            if let Some(sampler) = model.sampler() {
+                let draws = sampler.sample(3, &mut Stream::new(1).generator());
+                model.space().check(draws.view()).expect(reference.name);
+            }
+            assert!(!model.facts().is_empty(), "{}", reference.name);
+        }
+    }
+
+    #[test]
+    fn seeds_make_other_models_of_the_same_kind() {
+        for reference in REFERENCES.iter().filter(|r| r.parameters.iter().any(|p| p.name == "seed")) {
+            let [one, two] =
+                [1, 2].map(|seed| parse(&format!("ref:{}?seed={seed}", reference.name)).expect("valid"));
+            let states = some_states(&*one);
+            assert_ne!(one.energy(states.view()), two.energy(states.view()), "{}", reference.name);
+        }
+    }
+
+    #[test]
+    fn every_parameter_refuses_nonsense_and_every_size_is_capped() {
+        for reference in REFERENCES {
+            for parameter in reference.parameters {
+                for nonsense in ["", "x", "nan", "inf", "1e12", "-1e12", "99999999999999999999"] {
+                    let spec = format!("ref:{}?{}={nonsense}", reference.name, parameter.name);
+                    assert!(message(&spec).contains(parameter.name), "{spec}");
+                }
+            }
+        }
+        assert!(message("ref:gaussian?dim=1e12").contains("whole number from 1 to"));
+        assert!(message("ref:ising?rows=1048576&columns=1048576").contains("too many"));
+        assert!(message("ref:potts?states=256&side=1024").contains("too many"));
+        assert!(message("ref:rbm?visible=16384&hidden=16384").contains("too many"));
+        assert!(message("ref:two-modes?width-ratio=0").contains("width-ratio"));
+        assert!(message("ref:many-well?dim=3").contains("pairs"));
+    }
+
+    #[test]
+    fn errors_say_what_exists() {
+        assert!(message("ref:gausian").contains("gaussian, mixture"));
+        assert!(message("ref:gaussian?dims=3").contains("dim, seed"));
+        assert!(message("ref:gaussian?dim").contains("key=value"));
+        assert!(message("ref:gaussian?dim=2&dim=3").contains("twice"));
+        assert!(message("gaussian").contains("ref:NAME"));
+        assert!(message("ref:ising?boundary=ring&rows=3").contains("one row"));
+        assert!(message("ref:rbm?units=trits").contains("bits or spins"));
+    }
+
+    #[test]
+    fn lattices_are_as_described() {
+        let lattice =
+            |spec: &str| downcast::<Ising>(&parse(spec).expect(spec)).expect("an Ising model").lattice();
+        assert_eq!(lattice("ref:ising?side=16"), Lattice::Torus { rows: 16, columns: 16 });
+        assert_eq!(lattice("ref:ising?rows=4"), Lattice::Torus { rows: 4, columns: 8 });
+        assert_eq!(
+            lattice("ref:ising?rows=2&columns=5&boundary=grid"),
+            Lattice::Grid { rows: 2, columns: 5 }
+        );
+        assert_eq!(lattice("ref:ising?side=12&boundary=ring"), Lattice::Ring { sites: 12 });
+    }
+
+    #[test]
+    fn two_modes_have_their_masses() {
+        let model = parse("ref:two-modes?dim=3&weight=7").expect("valid");
+        assert!((model.closed_form().expect("a mixture has one") - 8f64.ln()).abs() < 1e-12);
+        let mixture = downcast::<Mixture>(&model).expect("a mixture");
+        let away = mixture.components()[1].mean();
+        assert!((away.dot(away).sqrt() - 20.0).abs() < 1e-12);
+    }
+}
