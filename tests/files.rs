@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use flate2::{Compression, write::GzEncoder};
 use lnz::io::{self, Loaded, ModelOptions, WeightsLayout};
+use lnz::models::gaussian_rbm::Convention;
 use lnz::models::rbm::Units;
-use lnz::models::{Model, Rbm};
+use lnz::models::{Boltzmann, Gaussian, GaussianRbm, Mixture, Model, Potts, Rbm};
 use ndarray::{Array, Array1, Array2, ArrayD, Axis, IxDyn, array};
 use tempfile::TempDir;
 
@@ -61,11 +61,17 @@ fn npz(directory: &TempDir, arrays: &[(&str, ArrayD<f64>)]) -> PathBuf {
     path
 }
 
+type Arrays = Vec<(&'static str, ArrayD<f64>)>;
+
 /// An array of `shape` with distinct values.
 fn numbers(shape: &[usize]) -> ArrayD<f64> {
     let count = shape.iter().product::<usize>();
     let values = (0..count).map(|i| (i as f64 * 0.7).sin()).collect();
     ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many as the shape says")
+}
+
+fn ones(shape: &[usize]) -> ArrayD<f64> {
+    ArrayD::ones(IxDyn(shape))
 }
 
 fn temporary() -> TempDir {
@@ -105,7 +111,8 @@ fn notes_tell_how_a_file_was_understood() {
         "`rbm.W` [4, 3] f64: weights",
         "`rbm.VBIAS` [4] f64: visible bias",
         "`spins` [] bool: whether units are -1/+1",
-        "4 visible and 3 hidden units, -1/+1; W is visible-hidden, by the lengths of the biases",
+        "4 visible and 3 hidden units; W is visible-hidden, by the lengths of the biases",
+        "units are -1/+1",
         "`epoch` [] i64: not used",
         "not read: note: NumPy type <U22 is not real numbers",
     ] {
@@ -231,6 +238,97 @@ fn units_are_those_stated_then_those_stored() {
     };
     assert_eq!(units(None), Units::Spins);
     assert_eq!(units(Some(Units::Bits)), Units::Bits);
+}
+
+#[test]
+fn gaussian_machines_are_read_with_either_sigma() {
+    let directory = temporary();
+    let (weights, b, c) = (numbers(&[4, 3]), numbers(&[4]), numbers(&[3]));
+    let read = |name: &'static str, sigma: ArrayD<f64>, grbm_convention| {
+        let arrays = [("W", weights.clone()), ("b", b.clone()), ("c", c.clone()), (name, sigma)];
+        let options = ModelOptions { grbm_convention, ..ModelOptions::default() };
+        io::read_model(&npz(&directory, &arrays), &options).expect("a Gaussian RBM").model
+    };
+    let states = numbers(&[6, 4]).into_dimensionality::<ndarray::Ix2>().expect("rows");
+    let sigma = array![0.5, 1.0, 2.0, 3.0];
+    for convention in [Convention::Cho, Convention::Hinton] {
+        let bias = |a: &ArrayD<f64>| a.clone().into_dimensionality().expect("a vector");
+        let w = weights.clone().into_dimensionality().expect("a matrix");
+        let expected = GaussianRbm::new(w, bias(&b), bias(&c), sigma.clone(), convention).expect("valid");
+        let expected = expected.energy(states.view());
+        let one = read("sigma", sigma.clone().into_dyn(), Some(convention)).energy(states.view());
+        let two = read("log_sigma", sigma.mapv(f64::ln).into_dyn(), Some(convention)).energy(states.view());
+        assert_eq!(one, expected);
+        assert!((two - expected).iter().all(|d: &f64| d.abs() < 1e-12));
+    }
+    // One sigma stands for all, and where it is 1 the conventions agree.
+    let all = read("sigma", ones(&[1]), None).energy(states.view());
+    assert_eq!(all, read("std", ones(&[4, 1]), Some(Convention::Hinton)).energy(states.view()));
+}
+
+#[test]
+fn couplings_make_boltzmann_machines_and_potts_models() {
+    let directory = temporary();
+    let mut couplings = numbers(&[3, 3]).into_dimensionality::<ndarray::Ix2>().expect("a matrix");
+    couplings = &couplings + &couplings.t();
+    couplings.diag_mut().fill(0.0);
+    let j = || ("J", couplings.clone().into_dyn());
+    let fields = array![0.3, -0.2, 0.1];
+    for (spins, units) in [(0.0, Units::Bits), (1.0, Units::Spins)] {
+        let expected = Boltzmann::new(couplings.clone(), fields.clone(), units).expect("valid");
+        for h in [fields.clone().into_dyn(), fields.clone().insert_axis(Axis(0)).into_dyn()] {
+            let path = npz(&directory, &[j(), ("h", h), ("spins", ones(&[]) * spins)]);
+            assert_same_energies(&*load(&path).model, &expected, "boltzmann");
+        }
+    }
+    let without = load(&npz(&directory, &[j()]));
+    assert_same_energies(
+        &*without.model,
+        &Boltzmann::new(couplings.clone(), Array1::zeros(3), Units::Bits).expect("valid"),
+        "no fields",
+    );
+    assert!(without.notes.iter().any(|line| line.contains("they are zero")));
+    let fields = numbers(&[3, 4]).into_dimensionality::<ndarray::Ix2>().expect("a matrix");
+    let path = npz(&directory, &[j(), ("h", fields.clone().into_dyn())]);
+    assert_same_energies(
+        &*load(&path).model,
+        &Potts::new(couplings.clone(), fields).expect("valid"),
+        "potts",
+    );
+    let path = npz(&directory, &[j(), ("states", ones(&[1, 1]) * 4.0)]);
+    let zero = Potts::new(couplings.clone(), Array2::zeros((3, 4))).expect("valid");
+    assert_same_energies(&*load(&path).model, &zero, "potts without fields");
+}
+
+#[test]
+fn gaussians_and_mixtures_are_read() {
+    let directory = temporary();
+    let (mean, covariance) = (array![1.0, -1.0], array![[2.0, 0.5], [0.5, 1.0]]);
+    let states = array![[0.0, 0.0], [1.0, 2.0], [-3.0, 0.5]];
+    let expected = Gaussian::from_covariance(mean.clone(), covariance.clone(), 0.7).expect("valid");
+    let m = || ("mean", mean.clone().into_dyn());
+    let scale = || ("log_scale", ones(&[]) * 0.7);
+    let determinant = 1.75;
+    let precision = array![[1.0, -0.5], [-0.5, 2.0]] / determinant;
+    for matrix in [("covariance", covariance.clone()), ("precision", precision)] {
+        let model = load(&npz(&directory, &[m(), (matrix.0, matrix.1.into_dyn()), scale()])).model;
+        let difference = model.energy(states.view()) - expected.energy(states.view());
+        assert!(difference.iter().all(|d| d.abs() < 1e-12), "{}: {difference}", matrix.0);
+    }
+    let means = array![[0.0], [3.0]];
+    let (weights, covariances) = (array![0.25, 0.75], Array::from_elem((2, 1, 1), 0.5));
+    let expected = Mixture::new(weights.clone(), means.clone(), covariances).expect("valid");
+    let states = array![[0.5], [2.0]];
+    // MATLAB drops the last sides of 1.
+    for shape in [vec![2, 1, 1], vec![2, 1], vec![2]] {
+        let arrays = [
+            ("weights", weights.clone().into_dyn()),
+            ("means", means.clone().into_dyn()),
+            ("covariances", ones(&shape) * 0.5),
+        ];
+        let model = load(&npz(&directory, &arrays)).model;
+        assert_eq!(model.energy(states.view()), expected.energy(states.view()));
+    }
 }
 
 #[test]
@@ -473,7 +571,7 @@ fn tensors_that_make_no_machine_say_what_would() {
     let w = || ("W", numbers(&[4, 3]));
     let b = || ("b", numbers(&[4]));
     let c = || ("c", numbers(&[3]));
-    let cases: Vec<(Vec<(&str, ArrayD<f64>)>, &str)> = vec![
+    let cases: Vec<(Arrays, &str)> = vec![
         (vec![("x", numbers(&[4]))], "no model is recognised"),
         (vec![w()], "no visible bias: name it one of b, vbias"),
         (vec![w(), b()], "no hidden bias: name it one of c, hbias"),
@@ -509,6 +607,37 @@ fn tensors_that_make_no_machine_say_what_would() {
         (vec![w(), b(), c(), ("base_rates", numbers(&[4]) + 2.0)], "rates lie between 0 and 1"),
         (vec![w(), b(), c(), ("spins", numbers(&[1]) + 2.0)], "`spins` is 2"),
         (vec![w(), b(), c(), ("spins", numbers(&[4]))], "should be a single number"),
+        (vec![w(), b(), c(), ("sigma", numbers(&[4]) + 2.0)], "--grbm-convention cho"),
+        (vec![w(), b(), c(), ("sigma", numbers(&[3]) + 2.0)], "--grbm-convention cho"),
+        (vec![w(), b(), c(), ("sigma", ones(&[3]))], "gaussian-rbm: W is 4x3"),
+        (vec![w(), b(), c(), ("std", ones(&[4])), ("log_std", ones(&[4]))], "both `std` and `log_std`"),
+        (vec![w(), b(), c(), ("sigma", ones(&[1])), ("spins", ones(&[]))], "not -1/+1"),
+        (vec![w(), b(), c(), ("J", ones(&[3, 3]))], "is it a Boltzmann machine (J) or an RBM (W)?"),
+        (vec![("J", numbers(&[3, 3])), ("h", numbers(&[3]))], "boltzmann: J"),
+        (vec![("J", nan(numbers(&[3, 3]) * 0.0, 8, 0.5)), ("h", numbers(&[3]))], "J[2, 2] is 0.5"),
+        (vec![("J", nan(numbers(&[3, 3]), 7, f64::NAN)), ("h", numbers(&[3]))], "`J`[2, 1] is NaN"),
+        (vec![("J", numbers(&[3, 4])), ("h", numbers(&[3]))], "`J` [3, 4] f64 should be square"),
+        (vec![("J", numbers(&[3, 3])), ("h", numbers(&[4]))], "h has length 3 for bits or spins"),
+        (
+            vec![("J", numbers(&[3, 3])), ("h", numbers(&[3, 2])), ("q", ones(&[1]) * 3.0)],
+            "q = 3 states call for 3x3",
+        ),
+        (vec![("J", numbers(&[3, 3])), ("q", ones(&[1]) * 2.5)], "`q` is 2.5"),
+        (vec![("J", numbers(&[3, 3])), ("q", ones(&[]) * 1e15)], "`q` is 1000000000000000"),
+        (
+            vec![("J", numbers(&[3, 3])), ("q", ones(&[]) * 2.0), ("spins", ones(&[]))],
+            "units of bits or spins",
+        ),
+        (vec![("mean", numbers(&[2]))], "no model is recognised"),
+        (vec![("cov", ones(&[1, 1]))], "no mean: name it one of mean, mu"),
+        (vec![("mean", numbers(&[1])), ("cov", ones(&[1, 1])), ("precision", ones(&[1, 1]))], "not both"),
+        (vec![("mean", numbers(&[2])), ("cov", ones(&[2, 2]))], "not positive definite"),
+        (vec![("mean", numbers(&[2])), ("cov", numbers(&[2, 2]))], "gaussian: the covariance"),
+        (vec![("means", numbers(&[2, 1])), ("weights", ones(&[2]))], "no covariances: name it"),
+        (
+            vec![("means", numbers(&[2, 1])), ("weights", ones(&[2])), ("covariances", ones(&[2, 3]))],
+            "(components, dim, dim)",
+        ),
     ];
     let directory = temporary();
     for (arrays, message) in cases {

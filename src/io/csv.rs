@@ -8,6 +8,7 @@ use super::bytes::printable;
 
 /// Reads the table. Lines that begin with `#` are comments; a first line without any number is a header.
 pub(super) fn read(bytes: &[u8]) -> Parsed<Array2<f64>> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let first_line =
         bytes.split(|&b| b == b'\n').find(|line| !line.is_empty() && line[0] != b'#').unwrap_or(&[]);
     let delimiter = *b",;\t ".iter().find(|d| first_line.contains(d)).unwrap_or(&b',');
@@ -21,16 +22,17 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Array2<f64>> {
     let (mut values, mut width, mut header) = (Vec::new(), 0, None);
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(|e| e.to_string())? {
-        let line = record.position().map_or(0, csv::Position::line);
+        let start = record.position().map_or(0, csv::Position::byte) as usize;
+        let line = || line_from(bytes, start);
         if values.is_empty() && header.is_none() {
             width = record.len();
             if record.iter().all(|cell| number(cell).is_none()) {
-                header = Some(line);
+                header = Some(line());
                 continue;
             }
         }
         if record.len() != width {
-            return Err(format!("line {line} has {} columns, but the first has {width}", record.len()));
+            return Err(format!("line {} has {} columns, but the first has {width}", line(), record.len()));
         }
         for (column, cell) in record.iter().enumerate() {
             let shown = || printable(&String::from_utf8_lossy(cell));
@@ -38,16 +40,22 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Array2<f64>> {
                 Some(value) if value.is_finite() => values.push(value),
                 Some(_) => {
                     return Err(format!(
-                        "line {line}, column {} is {}, not a finite number",
+                        "line {}, column {} is {}, not a finite number",
+                        line(),
                         column + 1,
                         shown()
                     ));
                 }
                 None if cell.is_empty() => {
-                    return Err(format!("line {line}, column {} is empty", column + 1));
+                    return Err(format!("line {}, column {} is empty", line(), column + 1));
                 }
                 None => {
-                    return Err(format!("line {line}, column {} is `{}`, not a number", column + 1, shown()));
+                    return Err(format!(
+                        "line {}, column {} is `{}`, not a number",
+                        line(),
+                        column + 1,
+                        shown()
+                    ));
                 }
             }
         }
@@ -61,6 +69,17 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Array2<f64>> {
     }
     Ok(Array2::from_shape_vec((rows, width), values)
         .expect("every row was checked to be as wide as the first"))
+}
+
+/// The number of the first line at or after `start` that is neither blank nor a comment: where the crate says that a record
+/// starts, it has not skipped those yet.
+fn line_from(bytes: &[u8], start: usize) -> usize {
+    let (before, rest) = bytes.split_at_checked(start).unwrap_or((bytes, &[]));
+    let skipped = rest
+        .split(|&b| b == b'\n')
+        .take_while(|line| line.starts_with(b"#") || line.trim_ascii().is_empty())
+        .count();
+    1 + before.iter().filter(|&&b| b == b'\n').count() + skipped
 }
 
 fn number(cell: &[u8]) -> Option<f64> {
@@ -101,6 +120,7 @@ mod tests {
             ("1,2\n3,x\n", "line 2, column 2 is `x`, not a number"),
             ("1,2\nnan,3\n", "line 2, column 1 is nan, not a finite"),
             ("1,2\n\n3,inf\n", "line 3, column 2 is inf"),
+            ("#x\r\na,b\r\n\r\n1,2\r\n#x\r\n3,inf\r\n", "line 6, column 2 is inf"),
             ("1,2\n3,1e999\n", "line 2, column 2 is 1e999"),
         ] {
             let error = read(text.as_bytes()).expect_err(text);

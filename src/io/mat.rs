@@ -62,30 +62,12 @@ fn matrix(data: &[u8], endian: Endian, tensors: &mut Tensors) -> Parsed<()> {
     let flags =
         words(flags, endian).first().copied().ok_or("the file is damaged: a variable without flags")?;
     let (class, logical, complex) = (flags & 0xff, flags & 0x200 != 0, flags & 0x800 != 0);
-    let dtype = match class {
-        _ if complex => return skip(tensors, &name, "a complex array"),
-        _ if logical => Dtype::Bool,
-        6 => Dtype::F64,
-        7 => Dtype::F32,
-        8 => Dtype::I8,
-        9 => Dtype::U8,
-        10 => Dtype::I16,
-        11 => Dtype::U16,
-        12 => Dtype::I32,
-        13 => Dtype::U32,
-        14 => Dtype::I64,
-        15 => Dtype::U64,
-        1 => return skip(tensors, &name, "a cell array"),
-        2 => {
-            return skip(
-                tensors,
-                &name,
-                "a struct; save('model.mat', '-struct', 'NAME', '-v7') stores its fields",
-            );
+    let dtype = match number_class(class, logical, complex) {
+        Ok(dtype) => dtype,
+        Err(reason) => {
+            tensors.skip(&name, reason);
+            return Ok(());
         }
-        4 => return skip(tensors, &name, "text"),
-        5 => return skip(tensors, &name, "sparse; full(x) makes it a full array"),
-        _ => return skip(tensors, &name, "not a numeric array"),
     };
     let what = |message: String| format!("variable `{}`: {message}", printable(&name));
     let shape: Vec<usize> = words(dimensions, endian).into_iter().map(|side| side as usize).collect();
@@ -113,9 +95,27 @@ fn matrix(data: &[u8], endian: Endian, tensors: &mut Tensors) -> Parsed<()> {
     Ok(())
 }
 
-fn skip(tensors: &mut Tensors, name: &str, reason: &str) -> Parsed<()> {
-    tensors.skip(name, reason);
-    Ok(())
+/// The type of an array's class, or what it is instead of numbers.
+fn number_class(class: u32, logical: bool, complex: bool) -> Result<Dtype, &'static str> {
+    Ok(match class {
+        _ if complex => return Err("a complex array"),
+        _ if logical => Dtype::Bool,
+        6 => Dtype::F64,
+        7 => Dtype::F32,
+        8 => Dtype::I8,
+        9 => Dtype::U8,
+        10 => Dtype::I16,
+        11 => Dtype::U16,
+        12 => Dtype::I32,
+        13 => Dtype::U32,
+        14 => Dtype::I64,
+        15 => Dtype::U64,
+        1 => return Err("a cell array"),
+        2 => return Err("a struct; save('model.mat', '-struct', 'NAME', '-v7') stores its fields"),
+        4 => return Err("text"),
+        5 => return Err("sparse; full(x) makes it a full array"),
+        _ => return Err("not a numeric array"),
+    })
 }
 
 /// Type, contents and what follows, of the element that `bytes` begin with.

@@ -33,7 +33,12 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Contents> {
 
 /// The bytes of an array's file up to its data, for `f64` or another type of `descr`.
 pub(super) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
-    let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
+    let mut sides: Vec<_> = shape.iter().map(ToString::to_string).collect();
+    // A tuple of one ends in a comma.
+    if shape.len() == 1 {
+        sides.push(String::new());
+    }
+    let sides = sides.join(", ");
     let mut text =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", sides.trim_end());
     // NumPy aligns the data to 64 bytes; magic, version and length take 10.

@@ -56,10 +56,10 @@ impl Tensors {
 
     /// The arrays' names and shapes in one line, for messages.
     pub(super) fn summary(&self) -> String {
+        const MOST: usize = 20;
         let mut all: Vec<_> =
             self.items.iter().map(|t| format!("`{}` {:?}", t.name, t.values.shape())).collect();
         all.extend(self.skipped.iter().map(|line| format!("(not read: {line})")));
-        const MOST: usize = 20;
         if all.len() > MOST {
             let more = all.len() - MOST;
             all.truncate(MOST);

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use super::Parsed;
 use super::tensors::{Tensors, read_tensors};
 use crate::error::{Error, Result};
-use crate::models::{Model, rbm::Units};
+use crate::models::{Model, gaussian_rbm::Convention, rbm::Units};
 
+mod gaussian;
+mod pairwise;
 mod parts;
 mod rbm;
 
@@ -57,6 +59,8 @@ pub struct ModelOptions {
     pub weights_layout: Option<WeightsLayout>,
     /// What units take; stated here it outranks the file's `spins`, and without either units are bits.
     pub units: Option<Units>,
+    /// How σ scales the weights of a Gaussian RBM; needed unless every σ is 1.
+    pub grbm_convention: Option<Convention>,
 }
 
 /// A model out of a file.
@@ -72,25 +76,52 @@ pub struct Loaded {
 
 /// Reads a model from `.npz`, `.safetensors` or MATLAB level 5 `.mat`, recognised by content, gzipped or not.
 ///
-/// An RBM is one matrix and two vectors: `W, weight, weights, vishid, components_`; visible bias `b, vbias, v_bias, bv, visbiases,
-/// visible_bias, intercept_visible_`; hidden bias `c, hbias, h_bias, bh, hidbiases, hidden_bias, intercept_hidden_`; optionally
-/// `base_rates` (means of the training data) and `spins` = 1 for ±1 units. The orientation of W follows from the lengths of the
-/// biases; if W is square, from its name (`vishid` visible-hidden, `components_` hidden-visible), else from
-/// [`ModelOptions::weights_layout`].
+/// - RBM: `W, weight, weights, vishid, components_`; visible bias `b, vbias, v_bias, bv, visbiases, visible_bias,
+///   intercept_visible_`; hidden bias `c, hbias, h_bias, bh, hidbiases, hidden_bias, intercept_hidden_`; optionally `base_rates`
+///   (means of the training data) and `spins` = 1 for ±1 units. The lengths of the biases tell how W lies; if it is square, its name
+///   (`vishid` visible-hidden, `components_` hidden-visible) or [`ModelOptions::weights_layout`].
+/// - Gaussian RBM: the same and `sigma, sigmas, std` or `log_sigma, log_std`, one for each visible unit or for all.
+/// - Boltzmann machine: `J` (d, d) and `h` (d), optionally `spins`. Potts: `J` (d, d) and `h` (d, q), or `q` alone.
+/// - Gaussian: `mean` (d) and `covariance` or `precision` (d, d), optionally `log_scale`.
+/// - Mixture of Gaussians: `weights` (k), `means` (k, d), `covariances` (k, d, d).
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Format`] if it is damaged, of a format that is not read, holds no model or leaves
-/// open which: the message names the tensors and says what to state.
+/// open which, or if its parameters make none: the message names the tensors and says what to state.
 pub fn read_model(path: &Path, options: &ModelOptions) -> Result<Loaded> {
     let tensors = read_tensors(path)?;
     let (model, notes) =
-        understand(&tensors, options).map_err(|message| Error::Format { path: path.into(), message })?;
+        understand(&tensors, *options).map_err(|message| Error::Format { path: path.into(), message })?;
     Ok(Loaded { model, notes, digest: tensors.digest })
 }
 
 /// The model that `tensors` make, and how they were understood.
-fn understand(tensors: &Tensors, options: &ModelOptions) -> Parsed<(Arc<dyn Model>, Vec<String>)> {
+fn understand(tensors: &Tensors, options: ModelOptions) -> Parsed<(Arc<dyn Model>, Vec<String>)> {
     let mut parts = Parts::new(tensors);
-    let model = rbm::read(&mut parts, options)?;
+    let mixture = parts.has(gaussian::MEANS);
+    let kinds = [
+        ("a Boltzmann machine (J)", parts.has(pairwise::COUPLINGS)),
+        ("a mixture (means)", mixture),
+        (
+            "a Gaussian (covariance or precision)",
+            parts.has(gaussian::COVARIANCE) || parts.has(gaussian::PRECISION),
+        ),
+        // A mixture has weights too.
+        ("an RBM (W)", parts.has(rbm::WEIGHTS) && !mixture),
+    ];
+    let found: Vec<_> = kinds.iter().filter(|(_, there)| *there).map(|(kind, _)| *kind).collect();
+    if found.len() > 1 {
+        return Err(format!(
+            "is it {}? Keep one model in the file (it holds {})",
+            found.join(" or "),
+            tensors.summary()
+        ));
+    }
+    let model = match kinds.map(|(_, there)| there) {
+        [true, ..] => pairwise::read(&mut parts, options),
+        [_, true, ..] => gaussian::read_mixture(&mut parts),
+        [_, _, true, _] => gaussian::read(&mut parts),
+        _ => rbm::read(&mut parts, options),
+    }?;
     Ok((model, parts.into_notes()))
 }

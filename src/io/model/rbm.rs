@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 
 use super::parts::{Parts, describe, flag, is_vector, matrix, vector};
 use super::{ModelOptions, WeightsLayout};
 use crate::io::Parsed;
 use crate::io::tensors::Tensor;
-use crate::models::{Model, Rbm, rbm::Units};
+use crate::models::gaussian_rbm::Convention;
+use crate::models::{GaussianRbm, Model, Rbm, rbm::Units};
 
 /// Names of W.
 pub(super) const WEIGHTS: &[&str] = &["w", "weight", "weights", "vishid", "components_"];
@@ -17,18 +18,21 @@ const VISIBLE_BIAS: &[&str] =
 const HIDDEN_BIAS: &[&str] =
     &["c", "hbias", "h_bias", "bh", "b_h", "hidbiases", "hidden_bias", "bias_hidden", "intercept_hidden_"];
 const BASE_RATES: &[&str] = &["base_rates"];
+const SIGMA: &[&str] = &["sigma", "sigmas", "std"];
+const LOG_SIGMA: &[&str] = &["log_sigma", "log_sigmas", "log_std"];
 /// Names of the flag for ±1 units.
 pub(super) const SPINS: &[&str] = &["spins"];
 
 const STATE_LAYOUT: &str = "state it with --weights-layout visible-hidden or --weights-layout hidden-visible";
 
 /// The machine that the file's tensors make.
-pub(super) fn read(parts: &mut Parts<'_>, options: &ModelOptions) -> Parsed<Arc<dyn Model>> {
-    let weights = find_weights(parts)?;
+pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<dyn Model>> {
     let visible_bias = parts.find("visible bias", VISIBLE_BIAS)?;
     let hidden_bias = parts.find("hidden bias", HIDDEN_BIAS)?;
     let base_rates = parts.find("base rates", BASE_RATES)?.map(vector).transpose()?;
+    let sigma = sigma(parts)?;
     let units = units(parts, options)?;
+    let weights = find_weights(parts)?;
 
     // `a, b` is Hinton's notation for visible and hidden, and `b` alone is ours for visible.
     if hidden_bias.is_none()
@@ -44,37 +48,26 @@ pub(super) fn read(parts: &mut Parts<'_>, options: &ModelOptions) -> Parsed<Arc<
     let (visible_bias, hidden_bias) =
         complete_biases(parts, weights, stored.dim(), stated, visible_bias, hidden_bias)?;
     let (visible_bias, hidden_bias) = (vector(visible_bias)?, vector(hidden_bias)?);
-    let (layout, why) = layout(
-        weights,
-        stored.dim(),
-        visible_bias.len(),
-        hidden_bias.len(),
-        options.weights_layout,
-        named_layout,
-    )?;
+    let (visible, hidden) = (visible_bias.len(), hidden_bias.len());
+    let (layout, why) = layout(weights, stored.dim(), visible, hidden, options.weights_layout, named_layout)?;
     let weights = match layout {
         WeightsLayout::VisibleHidden => stored,
         WeightsLayout::HiddenVisible => stored.reversed_axes(),
     };
-    parts.note(format!(
-        "{} visible and {} hidden units, {}; W is {layout}, {why}",
-        visible_bias.len(),
-        hidden_bias.len(),
-        match units {
-            Units::Bits => "0/1",
-            Units::Spins => "-1/+1",
+    parts.note(format!("{visible} visible and {hidden} hidden units; W is {layout}, {why}"));
+    if let Some(sigma) = sigma {
+        if units == Units::Spins {
+            return Err(
+                "a Gaussian RBM (it has a sigma) has real visible and 0/1 hidden units, not -1/+1".into()
+            );
         }
-    ));
-    build(weights, visible_bias, hidden_bias, base_rates, units)
-}
-
-fn build(
-    weights: Array2<f64>,
-    visible_bias: Array1<f64>,
-    hidden_bias: Array1<f64>,
-    base_rates: Option<Array1<f64>>,
-    units: Units,
-) -> Parsed<Arc<dyn Model>> {
+        let sigma = if sigma.len() == 1 { Array1::from_elem(visible, sigma[0]) } else { sigma };
+        let convention = convention(&sigma, options)?;
+        parts.note(format!("a Gaussian RBM, by its sigma; convention {convention}"));
+        let model = GaussianRbm::new(weights, visible_bias, hidden_bias, sigma, convention);
+        return Ok(Arc::new(model.map_err(|e| e.to_string())?));
+    }
+    parts.note(format!("units are {}", shown(units)));
     let mut rbm = Rbm::new(weights, visible_bias, hidden_bias, units).map_err(|e| e.to_string())?;
     if let Some(rates) = base_rates {
         rbm = rbm.with_base_rates(rates).map_err(|e| e.to_string())?;
@@ -83,28 +76,58 @@ fn build(
 }
 
 /// Bits or spins: as stated, else as the file's flag says, else bits.
-pub(super) fn units(parts: &mut Parts<'_>, options: &ModelOptions) -> Parsed<Units> {
+pub(super) fn units(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Units> {
     let stored = parts.find("whether units are -1/+1", SPINS)?.map(flag).transpose()?;
     let stored = stored.map(|spins| if spins { Units::Spins } else { Units::Bits });
     Ok(options.units.or(stored).unwrap_or(Units::Bits))
 }
 
-/// W by its name, else the only matrix.
+/// Units for people.
+pub(super) fn shown(units: Units) -> &'static str {
+    match units {
+        Units::Bits => "0/1",
+        Units::Spins => "-1/+1",
+    }
+}
+
+/// σ of a Gaussian RBM, one for all visible units or one each.
+fn sigma(parts: &mut Parts<'_>) -> Parsed<Option<Array1<f64>>> {
+    let sigma = parts.find("sigma of the visible units", SIGMA)?;
+    let log_sigma = parts.find("log sigma of the visible units", LOG_SIGMA)?;
+    match (sigma, log_sigma) {
+        (Some(sigma), Some(log_sigma)) => Err(format!(
+            "both `{}` and `{}` could be the sigma of the visible units; keep one in the file",
+            sigma.name, log_sigma.name
+        )),
+        (Some(sigma), None) => vector(sigma).map(Some),
+        (None, Some(log_sigma)) => Ok(Some(vector(log_sigma)?.mapv(f64::exp))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// How σ scales W: as stated; where every σ is 1 it makes no difference.
+fn convention(sigma: &Array1<f64>, options: ModelOptions) -> Parsed<Convention> {
+    match options.grbm_convention {
+        Some(convention) => Ok(convention),
+        None if sigma.iter().all(|&s| s == 1.0) => Ok(Convention::default()),
+        None => Err(
+            "nothing tells whether W is divided by sigma^2 or by sigma in this Gaussian RBM; state it with \
+                     --grbm-convention cho (v W h / sigma^2) or --grbm-convention hinton (v W h / sigma)"
+                .into(),
+        ),
+    }
+}
+
+/// W by its name, else the only matrix without a meaning.
 fn find_weights<'a>(parts: &mut Parts<'a>) -> Parsed<&'a Tensor> {
     if let Some(weights) = parts.find("weights", WEIGHTS)? {
         return Ok(weights);
     }
-    let known = |t: &Tensor| {
-        let name = t.name.rsplit('.').next().unwrap_or_default().to_lowercase();
-        [VISIBLE_BIAS, HIDDEN_BIAS, BASE_RATES, SPINS].iter().any(|names| names.contains(&name.as_str()))
-    };
     // n×1 arrays are vectors unless nothing else can be W.
-    if let Some(weights) =
-        parts.find_by_shape("weights", |t| t.values.ndim() == 2 && !is_vector(t) && !known(t))?
-    {
+    if let Some(weights) = parts.find_by_shape("weights", |t| t.values.ndim() == 2 && !is_vector(t))? {
         return Ok(weights);
     }
-    parts.find_by_shape("weights", |t| t.values.ndim() == 2 && !known(t))?.ok_or_else(|| {
+    parts.find_by_shape("weights", |t| t.values.ndim() == 2)?.ok_or_else(|| {
         format!("no model is recognised in it; for an RBM, {}", parts.missing("weights", WEIGHTS))
     })
 }
