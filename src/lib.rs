@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod estimators;
+pub mod io;
 pub mod kernels;
 pub mod math;
 pub mod models;

@@ -1,0 +1,236 @@
+//! Restricted Boltzmann machines out of named tensors: which is W, which bias belongs to which side, which way W lies.
+
+use std::sync::Arc;
+
+use ndarray::Array1;
+
+use super::parts::{Parts, describe, flag, is_vector, matrix, vector};
+use super::{ModelOptions, WeightsLayout};
+use crate::io::Parsed;
+use crate::io::tensors::Tensor;
+use crate::models::gaussian_rbm::Convention;
+use crate::models::{GaussianRbm, Model, Rbm, rbm::Units};
+
+/// Names of W.
+pub(super) const WEIGHTS: &[&str] = &["w", "weight", "weights", "vishid", "components_"];
+const VISIBLE_BIAS: &[&str] =
+    &["b", "vbias", "v_bias", "bv", "b_v", "visbiases", "visible_bias", "bias_visible", "intercept_visible_"];
+const HIDDEN_BIAS: &[&str] =
+    &["c", "hbias", "h_bias", "bh", "b_h", "hidbiases", "hidden_bias", "bias_hidden", "intercept_hidden_"];
+const BASE_RATES: &[&str] = &["base_rates"];
+const SIGMA: &[&str] = &["sigma", "sigmas", "std"];
+const LOG_SIGMA: &[&str] = &["log_sigma", "log_sigmas", "log_std"];
+/// Names of the flag for ±1 units.
+pub(super) const SPINS: &[&str] = &["spins"];
+
+const STATE_LAYOUT: &str = "state it with --weights-layout visible-hidden or --weights-layout hidden-visible";
+
+/// The machine that the file's tensors make.
+pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<dyn Model>> {
+    let visible_bias = parts.find("visible bias", VISIBLE_BIAS)?;
+    let hidden_bias = parts.find("hidden bias", HIDDEN_BIAS)?;
+    let base_rates = parts.find("base rates", BASE_RATES)?.map(vector).transpose()?;
+    let sigma = sigma(parts)?;
+    let units = units(parts, options)?;
+    let weights = find_weights(parts)?;
+
+    // `a, b` is Hinton's notation for visible and hidden, and `b` alone is ours for visible.
+    if hidden_bias.is_none()
+        && visible_bias.is_some_and(|b| b.name.eq_ignore_ascii_case("b"))
+        && parts.has(&["a"])
+    {
+        return Err("`a` and `b` are visible and hidden bias to some and hidden and visible to others; name them vbias and hbias"
+            .into());
+    }
+    let stored = matrix(weights)?;
+    let named_layout = layout_by_name(weights);
+    let stated = options.weights_layout.or(named_layout);
+    let (visible_bias, hidden_bias) =
+        complete_biases(parts, weights, stored.dim(), stated, visible_bias, hidden_bias)?;
+    let (visible_bias, hidden_bias) = (vector(visible_bias)?, vector(hidden_bias)?);
+    let (visible, hidden) = (visible_bias.len(), hidden_bias.len());
+    let (layout, why) = layout(weights, stored.dim(), visible, hidden, options.weights_layout, named_layout)?;
+    let weights = match layout {
+        WeightsLayout::VisibleHidden => stored,
+        WeightsLayout::HiddenVisible => stored.reversed_axes(),
+    };
+    parts.note(format!("{visible} visible and {hidden} hidden units; W is {layout}, {why}"));
+    if let Some(sigma) = sigma {
+        if units == Units::Spins {
+            return Err(
+                "a Gaussian RBM (it has a sigma) has real visible and 0/1 hidden units, not -1/+1".into()
+            );
+        }
+        let sigma = if sigma.len() == 1 { Array1::from_elem(visible, sigma[0]) } else { sigma };
+        let convention = convention(&sigma, options)?;
+        parts.note(format!("a Gaussian RBM, by its sigma; convention {convention}"));
+        let model = GaussianRbm::new(weights, visible_bias, hidden_bias, sigma, convention);
+        return Ok(Arc::new(model.map_err(|e| e.to_string())?));
+    }
+    parts.note(format!("units are {}", shown(units)));
+    let mut rbm = Rbm::new(weights, visible_bias, hidden_bias, units).map_err(|e| e.to_string())?;
+    if let Some(rates) = base_rates {
+        rbm = rbm.with_base_rates(rates).map_err(|e| e.to_string())?;
+    }
+    Ok(Arc::new(rbm))
+}
+
+/// Bits or spins: as stated, else as the file's flag says, else bits.
+pub(super) fn units(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Units> {
+    let stored = parts.find("whether units are -1/+1", SPINS)?.map(flag).transpose()?;
+    let stored = stored.map(|spins| if spins { Units::Spins } else { Units::Bits });
+    Ok(options.units.or(stored).unwrap_or(Units::Bits))
+}
+
+/// Units for people.
+pub(super) fn shown(units: Units) -> &'static str {
+    match units {
+        Units::Bits => "0/1",
+        Units::Spins => "-1/+1",
+    }
+}
+
+/// σ of a Gaussian RBM, one for all visible units or one each.
+fn sigma(parts: &mut Parts<'_>) -> Parsed<Option<Array1<f64>>> {
+    let sigma = parts.find("sigma of the visible units", SIGMA)?;
+    let log_sigma = parts.find("log sigma of the visible units", LOG_SIGMA)?;
+    match (sigma, log_sigma) {
+        (Some(sigma), Some(log_sigma)) => Err(format!(
+            "both `{}` and `{}` could be the sigma of the visible units; keep one in the file",
+            sigma.name, log_sigma.name
+        )),
+        (Some(sigma), None) => vector(sigma).map(Some),
+        (None, Some(log_sigma)) => Ok(Some(vector(log_sigma)?.mapv(f64::exp))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// How σ scales W: as stated; where every σ is 1 it makes no difference.
+fn convention(sigma: &Array1<f64>, options: ModelOptions) -> Parsed<Convention> {
+    match options.grbm_convention {
+        Some(convention) => Ok(convention),
+        None if sigma.iter().all(|&s| s == 1.0) => Ok(Convention::default()),
+        None => Err(
+            "nothing tells whether W is divided by sigma^2 or by sigma in this Gaussian RBM; state it with \
+                     --grbm-convention cho (v W h / sigma^2) or --grbm-convention hinton (v W h / sigma)"
+                .into(),
+        ),
+    }
+}
+
+/// W by its name, else the only matrix without a meaning.
+fn find_weights<'a>(parts: &mut Parts<'a>) -> Parsed<&'a Tensor> {
+    if let Some(weights) = parts.find("weights", WEIGHTS)? {
+        return Ok(weights);
+    }
+    // n×1 arrays are vectors unless nothing else can be W.
+    if let Some(weights) = parts.find_by_shape("weights", |t| t.values.ndim() == 2 && !is_vector(t))? {
+        return Ok(weights);
+    }
+    parts.find_by_shape("weights", |t| t.values.ndim() == 2)?.ok_or_else(|| {
+        format!("no model is recognised in it; for an RBM, {}", parts.missing("weights", WEIGHTS))
+    })
+}
+
+fn layout_by_name(weights: &Tensor) -> Option<WeightsLayout> {
+    match weights.name.rsplit('.').next()?.to_lowercase().as_str() {
+        "components_" => Some(WeightsLayout::HiddenVisible),
+        "vishid" => Some(WeightsLayout::VisibleHidden),
+        _ => None,
+    }
+}
+
+/// Both biases: those found by name, and for one that was not, the only vector of the right length.
+fn complete_biases<'a>(
+    parts: &mut Parts<'a>,
+    weights: &Tensor,
+    (rows, columns): (usize, usize),
+    stated: Option<WeightsLayout>,
+    visible: Option<&'a Tensor>,
+    hidden: Option<&'a Tensor>,
+) -> Parsed<(&'a Tensor, &'a Tensor)> {
+    if let (Some(visible), Some(hidden)) = (visible, hidden) {
+        return Ok((visible, hidden));
+    }
+    let length = |t: &Tensor| t.values.len();
+    let implied = match (visible.map(length), hidden.map(length)) {
+        _ if rows == columns => Some(WeightsLayout::VisibleHidden),
+        (Some(n), _) | (_, Some(n)) if n != rows && n != columns => {
+            return Err(format!("a bias of length {n} fits neither side of {}", describe(weights)));
+        }
+        (Some(n), _) if n == rows => Some(WeightsLayout::VisibleHidden),
+        (_, Some(n)) if n == columns => Some(WeightsLayout::VisibleHidden),
+        (None, None) => stated,
+        _ => Some(WeightsLayout::HiddenVisible),
+    };
+    let spare = |parts: &Parts<'_>, side: usize| parts.count_spare(|t| is_vector(t) && length(t) == side);
+    if visible.is_none() && hidden.is_none() && spare(parts, rows) > 0 && spare(parts, columns) > 0 {
+        if rows == columns {
+            return Err(format!(
+                "{} is square, so shapes cannot tell which vector is the visible and which the hidden bias; name them vbias and \
+                 hbias, then {STATE_LAYOUT}",
+                describe(weights)
+            ));
+        }
+        if implied.is_none() {
+            return Err(format!(
+                "shapes tell which bias belongs to which axis of {}, but not which axis is the visible one; {STATE_LAYOUT}, or \
+                 name the biases vbias and hbias",
+                describe(weights)
+            ));
+        }
+    }
+    let (visible_side, hidden_side) = match implied {
+        Some(WeightsLayout::HiddenVisible) => (columns, rows),
+        _ => (rows, columns),
+    };
+    let mut complete = |found: Option<&'a Tensor>, role: &str, names: &[&str], side: usize| match found {
+        Some(bias) => Ok(bias),
+        None => parts
+            .find_by_shape(role, |t| is_vector(t) && length(t) == side)?
+            .ok_or_else(|| parts.missing(role, names)),
+    };
+    Ok((
+        complete(visible, "visible bias", VISIBLE_BIAS, visible_side)?,
+        complete(hidden, "hidden bias", HIDDEN_BIAS, hidden_side)?,
+    ))
+}
+
+/// Which way W lies, and how that is known.
+fn layout(
+    weights: &Tensor,
+    (rows, columns): (usize, usize),
+    visible: usize,
+    hidden: usize,
+    option: Option<WeightsLayout>,
+    named: Option<WeightsLayout>,
+) -> Parsed<(WeightsLayout, String)> {
+    use WeightsLayout::{HiddenVisible, VisibleHidden};
+    let by_lengths = match ((visible, hidden) == (rows, columns), (visible, hidden) == (columns, rows)) {
+        (false, false) => {
+            return Err(format!(
+                "{} does not fit a visible bias of length {visible} and a hidden bias of length {hidden}; W should be \
+                 {visible}x{hidden} or {hidden}x{visible}",
+                describe(weights)
+            ));
+        }
+        (true, false) => Some(VisibleHidden),
+        (false, true) => Some(HiddenVisible),
+        (true, true) => None,
+    };
+    match (by_lengths, option, named) {
+        (Some(found), Some(option), _) if found != option => Err(format!(
+            "--weights-layout {option} contradicts the lengths of the biases: {} with {visible} visible and {hidden} hidden \
+             units is {found}",
+            describe(weights)
+        )),
+        (Some(found), ..) => Ok((found, "by the lengths of the biases".into())),
+        (None, Some(option), _) => Ok((option, "as stated by --weights-layout".into())),
+        (None, None, Some(named)) => Ok((named, format!("as the name `{}` means", weights.name))),
+        (None, None, None) if rows == 1 => Ok((VisibleHidden, "which makes no difference".into())),
+        (None, None, None) => Err(format!(
+            "{} is square, so nothing tells which axis is the visible one; {STATE_LAYOUT}",
+            describe(weights)
+        )),
+    }
+}
