@@ -14,15 +14,33 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::math::random::Generator;
 
+pub mod boltzmann;
+#[cfg(test)]
+mod checks;
 pub mod function;
+pub mod funnel;
+pub mod gaussian;
+pub mod gaussian_rbm;
+pub mod independent;
 pub mod ising;
 pub mod lattice;
+pub mod many_well;
+pub mod mixture;
+pub mod potts;
 pub mod rbm;
 mod tempered;
 
+pub use boltzmann::Boltzmann;
 pub use function::FunctionModel;
+pub use funnel::Funnel;
+pub use gaussian::Gaussian;
+pub use gaussian_rbm::GaussianRbm;
+pub use independent::Independent;
 pub use ising::Ising;
 pub use lattice::Lattice;
+pub use many_well::ManyWell;
+pub use mixture::Mixture;
+pub use potts::Potts;
 pub use rbm::Rbm;
 pub use tempered::Tempered;
 
@@ -48,6 +66,26 @@ pub enum Domain {
         /// How many values a coordinate takes.
         states: usize,
     },
+}
+
+/// What binary units take: 0/1 or −1/+1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// 0 and 1.
+    Bits,
+    /// −1 and +1.
+    Spins,
+}
+
+impl Units {
+    /// The domain of a coordinate.
+    #[must_use]
+    pub fn domain(self) -> Domain {
+        match self {
+            Self::Bits => Domain::Bits,
+            Self::Spins => Domain::Spins,
+        }
+    }
 }
 
 /// The set that a model's states lie in; states are rows of `dim` f64 numbers.
@@ -201,6 +239,27 @@ pub(crate) fn check_finite<'a>(
         Some(value) => Err(Error::model(model, format!("{name} holds {value}; parameters must be finite"))),
         None => Ok(()),
     }
+}
+
+/// Checks that the square `matrix` is finite and symmetric to 1e-6 of its largest entry, and removes what asymmetry rounding left.
+pub(crate) fn symmetric(model: &'static str, name: &str, mut matrix: Array2<f64>) -> Result<Array2<f64>> {
+    check_finite(model, name, &matrix)?;
+    let largest = matrix.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    for i in 0..matrix.nrows() {
+        for j in i + 1..matrix.ncols() {
+            let (above, below) = (matrix[[i, j]], matrix[[j, i]]);
+            if (above - below).abs() > 1e-6 * largest {
+                return Err(Error::model(
+                    model,
+                    format!("{name} is not symmetric: [{i}, {j}] is {above} but [{j}, {i}] is {below}"),
+                ));
+            }
+            let both = 0.5 * above + 0.5 * below;
+            matrix[[i, j]] = both;
+            matrix[[j, i]] = both;
+        }
+    }
+    Ok(matrix)
 }
 
 /// Checks a temperature given by a person.

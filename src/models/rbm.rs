@@ -4,17 +4,9 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{Domain, Model, Space, check_finite};
+pub use super::Units;
+use super::{Model, Space, check_finite};
 use crate::error::{Error, Result};
-
-/// What a Bernoulli RBM's units take: 0/1 or −1/+1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Units {
-    /// 0 and 1.
-    Bits,
-    /// −1 and +1.
-    Spins,
-}
 
 /// E(v, h) = −b·v − c·h − vᵀW h with h summed out: E(v) = −b·v − Σⱼ log Σ_{hⱼ} exp(hⱼ (cⱼ + (vW)ⱼ)).
 ///
@@ -174,11 +166,7 @@ impl Model for Rbm {
     }
 
     fn space(&self) -> Space {
-        let domain = match self.units {
-            Units::Bits => Domain::Bits,
-            Units::Spins => Domain::Spins,
-        };
-        Space::new(self.visible(), domain)
+        Space::new(self.visible(), self.units.domain())
     }
 
     fn energy(&self, states: ArrayView2<'_, f64>) -> Array1<f64> {
