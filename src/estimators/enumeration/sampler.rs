@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1};
 use rand::RngExt;
+use rand_distr::StandardNormal;
 
 use super::bipartite::Bipartite;
-use super::quadratic_of;
 use super::states::States;
+use super::{hidden_of, quadratic_of};
 use crate::error::Result;
 use crate::math::log_sum_exp;
 use crate::math::random::Generator;
-use crate::models::{Model, Rbm, Sampler, downcast};
+use crate::models::{GaussianRbm, Model, Rbm, Sampler, downcast};
 
-/// Most configurations whose probabilities are tabulated: 2²⁰, in 16 MiB while the table is made and 8 MiB after.
-pub(super) const MOST_STATES: u64 = 1 << 20;
+/// At most 2²⁰ configurations are tabulated, in 16 MiB while the table is made (24 for other finite models) and 8 MiB after.
+const MOST_BITS: usize = 20;
 
 /// Draws exactly from a model's distribution through the table of all probabilities of its smaller side or its states.
 ///
@@ -40,17 +41,19 @@ enum Kind {
     /// Bits of the hidden side are drawn from the table, the visible ones given them.
     Hidden(Arc<Rbm>),
     Visible(Arc<Rbm>),
+    /// The same with Gaussian visible units.
+    Gaussian(Arc<GaussianRbm>),
     States(States),
 }
 
-/// A sampler for `model`, if it is an RBM with a side of at most 20 units or has at most 2²⁰ states; `None` otherwise.
+/// A sampler for `model`; `None` unless it has at most 2²⁰ states or is an RBM with a side of at most 20 binary units.
 ///
 /// # Errors
 /// [`Error::NonFinite`](crate::Error::NonFinite) for an energy of NaN or −∞, [`Error::NotNormalisable`](crate::Error::NotNormalisable)
 /// where every state has E = +∞.
 pub fn exact_sampler(model: &Arc<dyn Model>) -> Result<Option<ExactSampler>> {
     let (kind, log_weights) = if let Some(rbm) = downcast::<Rbm>(model) {
-        if 1u64.checked_shl(rbm.visible().min(rbm.hidden()) as u32).is_none_or(|count| count > MOST_STATES) {
+        if rbm.visible().min(rbm.hidden()) > MOST_BITS {
             return Ok(None);
         }
         let (visible_bias, hidden_bias) = (rbm.visible_bias().view(), rbm.hidden_bias().view());
@@ -61,8 +64,14 @@ pub fn exact_sampler(model: &Arc<dyn Model>) -> Result<Option<ExactSampler>> {
             let machine = Bipartite::new(rbm.weights().view(), visible_bias, hidden_bias);
             (Kind::Visible(Arc::clone(&rbm)), machine.log_weights())
         }
+    } else if let Some(rbm) = downcast::<GaussianRbm>(model) {
+        if rbm.hidden() > MOST_BITS {
+            return Ok(None);
+        }
+        let log_weights = hidden_of(&rbm).log_weights();
+        (Kind::Gaussian(rbm), log_weights)
     } else {
-        let Some(states) = States::of(model).filter(|states| states.count() <= MOST_STATES) else {
+        let Some(states) = States::of(model).filter(|states| states.count() <= 1 << MOST_BITS) else {
             return Ok(None);
         };
         let log_weights = match quadratic_of(model)? {
@@ -99,23 +108,39 @@ impl Sampler for ExactSampler {
                 let numbers: Vec<u64> = (0..count).map(|_| self.draw(generator)).collect();
                 return states.rows(numbers.into_iter());
             }
+            Kind::Gaussian(rbm) => {
+                let mut states = Array2::zeros((count, rbm.visible()));
+                for mut row in states.rows_mut() {
+                    let hidden = self.draw(generator);
+                    for (unit, x) in row.iter_mut().enumerate() {
+                        let sigma = rbm.sigma()[unit];
+                        let mean = rbm.visible_bias()[unit]
+                            + sigma * sigma * subset(rbm.scaled_weights().row(unit), hidden);
+                        *x = mean + sigma * generator.sample::<f64, _>(StandardNormal);
+                    }
+                }
+                return states;
+            }
             Kind::Hidden(rbm) | Kind::Visible(rbm) => rbm,
         };
         let mut bits = Array2::zeros((count, rbm.visible()));
         for mut row in bits.rows_mut() {
             let number = self.draw(generator);
-            let is_on = |bit: usize| number >> bit & 1 == 1;
-            if matches!(self.kind, Kind::Visible(_)) {
-                row.iter_mut().enumerate().for_each(|(bit, x)| *x = f64::from(u8::from(is_on(bit))));
-                continue;
-            }
-            let hidden: Vec<usize> = (0..rbm.hidden()).filter(|&bit| is_on(bit)).collect();
             for (unit, x) in row.iter_mut().enumerate() {
-                let weights: ArrayView1<'_, f64> = rbm.weights().row(unit);
-                let logit = rbm.visible_bias()[unit] + hidden.iter().map(|&j| weights[j]).sum::<f64>();
-                *x = f64::from(u8::from(generator.random::<f64>() * (1.0 + (-logit).exp()) < 1.0));
+                let is_on = if matches!(self.kind, Kind::Visible(_)) {
+                    number >> unit & 1 == 1
+                } else {
+                    let logit = rbm.visible_bias()[unit] + subset(rbm.weights().row(unit), number);
+                    generator.random::<f64>() * (1.0 + (-logit).exp()) < 1.0
+                };
+                *x = f64::from(u8::from(is_on));
             }
         }
         rbm.from_bits(bits)
     }
+}
+
+/// Σ of the terms whose bit is set in `number`.
+fn subset(terms: ArrayView1<'_, f64>, number: u64) -> f64 {
+    terms.iter().enumerate().map(|(bit, term)| if number >> bit & 1 == 1 { *term } else { 0.0 }).sum()
 }

@@ -3,6 +3,7 @@
 use crate::math::simd::dispatch;
 
 const LANES: usize = 8;
+const BUFFER: usize = 256;
 
 /// log Σ exp(xᵢ) for terms that are finite or −∞, with absolute error of a few ulps of the result; −∞ for no terms.
 ///
@@ -23,14 +24,21 @@ pub(super) fn log_sum_exp(terms: &[f64]) -> f64 {
             if !top.is_finite() {
                 return if terms.iter().any(|x| x.is_nan()) { f64::NAN } else { top };
             }
+            // Through a buffer, because the compiler vectorises this plain loop and none that also adds up.
+            let mut buffer = [0.0; BUFFER];
             let mut sums = [0.0; LANES];
-            for chunk in whole {
-                for k in 0..LANES {
-                    sums[k] += exp(chunk[k] - top);
+            for part in terms.chunks(BUFFER) {
+                let values = &mut buffer[..part.len()];
+                for (value, x) in values.iter_mut().zip(part) {
+                    *value = exp(x - top);
                 }
-            }
-            for &x in rest {
-                sums[0] += exp(x - top);
+                let (whole, rest) = values.as_chunks::<LANES>();
+                for chunk in whole {
+                    for k in 0..LANES {
+                        sums[k] += chunk[k];
+                    }
+                }
+                sums[0] += rest.iter().sum::<f64>();
             }
             top + sums.iter().sum::<f64>().ln()
         },
