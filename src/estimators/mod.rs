@@ -11,6 +11,8 @@ use crate::models::Model;
 
 pub mod ais;
 pub mod annealing;
+pub mod closed_form;
+pub mod enumeration;
 pub mod estimate;
 mod evidence;
 pub mod monitor;
@@ -65,7 +67,13 @@ pub struct Plan {
 }
 
 /// Every estimator that a user can name, in the order that `lnz list` shows them.
-pub const REGISTRY: &[&dyn Estimator] = &[&ais::Ais];
+///
+/// Where exact methods would take equally long, [`quickest_exact`] prefers the earlier one.
+pub const REGISTRY: &[&dyn Estimator] = &[
+    &closed_form::ClosedForm,
+    &enumeration::Enumeration,
+    &ais::Ais,
+];
 
 /// The estimator called `name`.
 ///
@@ -86,4 +94,35 @@ pub fn quickest_exact(model: &Arc<dyn Model>) -> Option<(&'static dyn Estimator,
         .filter(|e| e.guarantee() == Guarantee::Exact)
         .filter_map(|&e| Some((e, e.plan(model).ok()?)))
         .min_by(|(_, a), (_, b)| a.seconds.unwrap_or(0.0).total_cmp(&b.seconds.unwrap_or(0.0)))
+}
+
+/// Refuses an exact method that is predicted to run longer than `--max-time`.
+pub(crate) fn within_time(estimator: &'static str, seconds: f64, settings: &Settings) -> Result<()> {
+    if seconds <= settings.max_time {
+        return Ok(());
+    }
+    Err(Error::NotApplicable {
+        estimator,
+        reason: format!(
+            "it would take about {seconds:.0} s, more than the limit of {} s (--max-time)",
+            settings.max_time
+        ),
+    })
+}
+
+/// A sum's logarithm, if it is finite.
+///
+/// # Errors
+/// [`Error::NotNormalisable`] for Z = 0, [`Error::NonFinite`] for NaN or +∞.
+pub(crate) fn usable(model: &Arc<dyn Model>, log_z: f64) -> Result<f64> {
+    if log_z.is_finite() {
+        Ok(log_z)
+    } else if log_z == f64::NEG_INFINITY {
+        Err(Error::NotNormalisable {
+            model: model.kind(),
+            message: "every state has energy +inf, so Z = 0; at least one must have a finite energy".into(),
+        })
+    } else {
+        Err(Error::NonFinite { chain: 0, beta: 1.0, value: log_z })
+    }
 }

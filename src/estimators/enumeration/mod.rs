@@ -1,0 +1,181 @@
+//! log Z by adding up every configuration, with whatever can be summed by formula summed by formula.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ndarray::{Array1, Array2, Axis};
+
+use super::{Cost, Counts, Estimate, Estimator, Guarantee, Monitor, Plan, Settings};
+use crate::error::{Error, Result};
+use crate::models::{Boltzmann, Domain, GaussianRbm, Ising, Model, Rbm, Units, downcast};
+
+mod bipartite;
+mod quadratic;
+mod sampler;
+mod states;
+mod sums;
+
+pub use sampler::{ExactSampler, exact_sampler};
+
+use bipartite::Bipartite;
+use quadratic::Quadratic;
+use states::States;
+
+const NAME: &str = "enumeration";
+/// Most bits that are ever enumerated; counts stay below 2⁶³.
+const MOST_BITS: usize = 62;
+
+/// Exact summation over a finite space, on all threads of the current pool.
+///
+/// An RBM is summed over its smaller side, 2^min(V, H) terms, the other side by formula; machines with pairwise couplings over
+/// their bits or spins by tables of fields, and so is a Gaussian RBM's hidden side with v integrated by formula; any other finite model by its energy. Rounding leaves log Z right to about 1e-13
+/// relative. The same bits come out on any number of threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Enumeration;
+
+/// What there is to add up, and what log Z exceeds that sum's logarithm by.
+#[derive(Debug)]
+enum Sum {
+    Bipartite { machine: Box<Bipartite>, bits: usize, constant: f64 },
+    Quadratic(Quadratic, usize),
+    States(States),
+}
+
+impl Sum {
+    fn of(model: &Arc<dyn Model>) -> Result<Self> {
+        if let Some(rbm) = downcast::<Rbm>(model) {
+            let bits = few_enough(rbm.visible().min(rbm.hidden()))?;
+            return Ok(Self::of_rbm(&rbm, bits));
+        }
+        if let Some((quadratic, bits)) = quadratic_of(model)? {
+            return Ok(Self::Quadratic(quadratic, bits));
+        }
+        let space = model.space();
+        if matches!(space.domain, Domain::Real | Domain::Box { .. }) {
+            return Err(refusal(format!("states of this {} are continuous ({space})", model.kind())));
+        }
+        States::of(model)
+            .map(Self::States)
+            .ok_or_else(|| refusal(format!("{space} has more than 2^62 states")))
+    }
+
+    fn of_rbm(rbm: &Rbm, bits: usize) -> Self {
+        let machine = if rbm.hidden() <= rbm.visible() {
+            Bipartite::new(rbm.weights().t(), rbm.hidden_bias().view(), rbm.visible_bias().view())
+        } else {
+            Bipartite::new(rbm.weights().view(), rbm.visible_bias().view(), rbm.hidden_bias().view())
+        };
+        Self::Bipartite { machine: Box::new(machine), bits, constant: -rbm.offset() }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::Bipartite { bits, .. } | Self::Quadratic(_, bits) => 1 << bits,
+            Self::States(states) => states.count(),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        let threads = rayon::current_num_threads();
+        match self {
+            Self::Bipartite { machine, .. } => machine.seconds(threads),
+            Self::Quadratic(_, bits) => Quadratic::seconds(*bits, threads),
+            Self::States(states) => states.seconds(threads),
+        }
+    }
+
+    fn log_sum(&self, max_time: f64, monitor: &dyn Monitor) -> Result<f64> {
+        match self {
+            Self::Bipartite { machine, constant, .. } => Ok(machine.log_sum(monitor) + constant),
+            Self::Quadratic(quadratic, _) => Ok(quadratic.log_sum(monitor)),
+            Self::States(states) => states.log_sum(max_time, monitor),
+        }
+    }
+}
+
+/// The model as a quadratic form of bits, where it is one, and how many.
+fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
+    if let Some(ising) = downcast::<Ising>(model) {
+        let sites = few_enough(ising.lattice().sites())?;
+        let mut pairs = Array2::zeros((sites, sites));
+        for (a, b) in ising.lattice().bonds() {
+            pairs[[a.min(b), a.max(b)]] += ising.coupling();
+        }
+        let linear = Array1::from_elem(sites, ising.field());
+        return Ok(Some((Quadratic::of_spins(0.0, linear, pairs), sites)));
+    }
+    if let Some(boltzmann) = downcast::<Boltzmann>(model) {
+        let bits = few_enough(boltzmann.fields().len())?;
+        let (linear, pairs) = (boltzmann.fields().clone(), boltzmann.couplings().clone());
+        let quadratic = match boltzmann.units() {
+            Units::Bits => Quadratic::of_bits(0.0, linear, pairs),
+            Units::Spins => Quadratic::of_spins(0.0, linear, pairs),
+        };
+        return Ok(Some((quadratic, bits)));
+    }
+    if let Some(rbm) = downcast::<GaussianRbm>(model) {
+        let bits = few_enough(rbm.hidden())?;
+        return Ok(Some((hidden_of(&rbm), bits)));
+    }
+    Ok(None)
+}
+
+/// The hidden side of a Gaussian RBM with v integrated out. With a = W̃h, and every visible unit apart,
+/// log ∫ exp(−E(v, h)) dv = c·h + Σᵢ [½ log 2πσᵢ² + bᵢ aᵢ + ½ σᵢ² aᵢ²], which is quadratic in h; hⱼ² = hⱼ.
+fn hidden_of(rbm: &GaussianRbm) -> Quadratic {
+    let variances = rbm.sigma().mapv(|s| s * s);
+    let weights = rbm.scaled_weights();
+    let pairs = weights.t().dot(&(weights * &variances.clone().insert_axis(Axis(1))));
+    let linear = rbm.hidden_bias() + &weights.t().dot(rbm.visible_bias()) + 0.5 * &pairs.diag();
+    let constant = variances.mapv(|v| 0.5 * (2.0 * std::f64::consts::PI * v).ln()).sum();
+    Quadratic::of_bits(constant, linear, pairs)
+}
+
+fn few_enough(bits: usize) -> Result<usize> {
+    if bits <= MOST_BITS {
+        Ok(bits)
+    } else {
+        Err(refusal(format!(
+            "there are 2^{bits} configurations to add up, at most 2^{MOST_BITS} are considered"
+        )))
+    }
+}
+
+fn refusal(reason: String) -> Error {
+    Error::NotApplicable { estimator: NAME, reason }
+}
+
+impl Estimator for Enumeration {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn summary(&self) -> &'static str {
+        "exact: adds up every configuration of the smaller side or the whole space"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::Exact
+    }
+
+    fn plan(&self, model: &Arc<dyn Model>) -> Result<Plan> {
+        Ok(Plan { seconds: Some(Sum::of(model)?.seconds()), bytes: 0.0 })
+    }
+
+    fn estimate(
+        &self,
+        model: &Arc<dyn Model>,
+        settings: &Settings,
+        monitor: &dyn Monitor,
+    ) -> Result<Estimate> {
+        settings.check()?;
+        let start = Instant::now();
+        let sum = Sum::of(model)?;
+        super::within_time(NAME, sum.seconds(), settings)?;
+        let log_z = super::usable(model, sum.log_sum(settings.max_time, monitor)?)?;
+        let counts = Counts { energy_evaluations: sum.count(), ..Counts::default() };
+        let mut cost = Cost::default();
+        cost.add(NAME, start.elapsed().as_secs_f64(), counts);
+        Ok(Estimate::exact(NAME, log_z, Guarantee::Exact, cost))
+    }
+}
