@@ -15,10 +15,15 @@ pub mod closed_form;
 pub mod enumeration;
 pub mod estimate;
 mod evidence;
+pub mod importance;
 pub mod monitor;
 pub mod pilot;
 pub mod resampling;
+pub mod reverse;
 pub mod settings;
+pub mod smc;
+pub mod tempering;
+pub mod thermodynamic;
 mod verdict;
 pub mod warnings;
 
@@ -73,6 +78,10 @@ pub const REGISTRY: &[&dyn Estimator] = &[
     &closed_form::ClosedForm,
     &enumeration::Enumeration,
     &ais::Ais,
+    &reverse::ReverseAis,
+    &reverse::Sandwich,
+    &thermodynamic::Thermodynamic,
+    &importance::Importance,
 ];
 
 /// The estimator called `name`.
