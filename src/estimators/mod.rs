@@ -12,8 +12,10 @@ use crate::models::Model;
 pub mod closed_form;
 pub mod enumeration;
 pub mod estimate;
+pub mod kaufman;
 pub mod monitor;
 pub mod settings;
+pub mod transfer_matrix;
 pub mod warnings;
 
 pub use estimate::{Cost, Counts, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace, Verdict};
@@ -63,7 +65,12 @@ pub struct Plan {
 /// Every estimator that a user can name, in the order that `lnz list` shows them.
 ///
 /// Where exact methods would take equally long, [`quickest_exact`] prefers the earlier one.
-pub const REGISTRY: &[&dyn Estimator] = &[&closed_form::ClosedForm, &enumeration::Enumeration];
+pub const REGISTRY: &[&dyn Estimator] = &[
+    &closed_form::ClosedForm,
+    &kaufman::Kaufman,
+    &transfer_matrix::TransferMatrix,
+    &enumeration::Enumeration,
+];
 
 /// The estimator called `name`.
 ///
