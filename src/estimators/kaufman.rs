@@ -50,7 +50,7 @@ fn log_z(rows: usize, columns: usize, coupling: f64) -> Result<f64> {
         return Ok(sites * LN_2);
     }
     // A frustrated torus needs its even side, if it has one, in the place of n.
-    let n_is_rows = if rows % 2 == columns % 2 { rows <= columns } else { rows % 2 == 0 };
+    let n_is_rows = if rows % 2 == columns % 2 { rows <= columns } else { rows.is_multiple_of(2) };
     let (n, m) = if n_is_rows { (rows, columns) } else { (columns, rows) };
     let strength = coupling.abs();
     let signs = match (coupling > 0.0, n % 2, m % 2) {

@@ -14,6 +14,7 @@ pub mod enumeration;
 pub mod estimate;
 pub mod kaufman;
 pub mod monitor;
+pub mod quadrature;
 pub mod settings;
 pub mod transfer_matrix;
 pub mod warnings;
@@ -70,6 +71,7 @@ pub const REGISTRY: &[&dyn Estimator] = &[
     &kaufman::Kaufman,
     &transfer_matrix::TransferMatrix,
     &enumeration::Enumeration,
+    &quadrature::Quadrature,
 ];
 
 /// The estimator called `name`.

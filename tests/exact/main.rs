@@ -8,6 +8,7 @@ use lnz::models::Model;
 
 mod enumeration;
 mod lattices;
+mod quadrature;
 
 fn run(method: &str, model: &Arc<dyn Model>) -> Result<Estimate, Error> {
     by_name(method)?.estimate(model, &Settings::default(), &Silent)

@@ -201,8 +201,8 @@ struct Columns {
     equal: f64,
     differ: f64,
     log_scale: f64,
-    /// The product of the first `dense_columns` factors.
-    dense_columns: usize,
+    /// The product of the first `dense_factors` factors.
+    dense_factors: usize,
     dense: Vec<f64>,
 }
 
@@ -211,16 +211,16 @@ impl Columns {
         let states = strip.field.len();
         let top = strip.equal.max(strip.differ);
         let (equal, differ) = ((strip.equal - top).exp(), (strip.differ - top).exp());
-        let mut dense_columns = 1;
-        while dense_columns < strip.width && states.pow(dense_columns as u32 + 1) <= DENSE && states > 1 {
-            dense_columns += 1;
+        let mut dense_factors = 1;
+        while dense_factors < strip.width && states.pow(dense_factors as u32 + 1) <= DENSE && states > 1 {
+            dense_factors += 1;
         }
-        let side = states.pow(dense_columns as u32);
+        let side = states.pow(dense_factors as u32);
         let dense = (0..side * side)
             .map(|entry| {
                 let (mut x, mut y) = (entry / side, entry % side);
                 let mut product = 1.0;
-                for _ in 0..dense_columns {
+                for _ in 0..dense_factors {
                     product *= if x % states == y % states { equal } else { differ };
                     x /= states;
                     y /= states;
@@ -234,7 +234,7 @@ impl Columns {
             equal,
             differ,
             log_scale: strip.width as f64 * top,
-            dense_columns,
+            dense_factors,
             dense,
         }
     }
@@ -269,7 +269,7 @@ impl Columns {
 
     /// How many columns are done within chunks of the vector, and the length of a chunk.
     fn cached_columns(&self) -> (usize, usize) {
-        let mut columns = self.dense_columns;
+        let mut columns = self.dense_factors;
         let mut size = self.states.pow(columns as u32);
         while columns < self.width && size * self.states <= CACHE {
             columns += 1;
@@ -279,7 +279,7 @@ impl Columns {
     }
 
     fn apply_cached(&self, chunk: &mut [f64], columns: usize) {
-        let side = self.states.pow(self.dense_columns as u32);
+        let side = self.states.pow(self.dense_factors as u32);
         dispatch(
             #[inline(always)]
             || {
@@ -287,7 +287,7 @@ impl Columns {
             },
         );
         let mut stride = side;
-        for _ in self.dense_columns..columns {
+        for _ in self.dense_factors..columns {
             chunk.chunks_exact_mut(stride * self.states).for_each(|part| self.mix_chunk(part, stride));
             stride *= self.states;
         }
@@ -320,7 +320,9 @@ impl Columns {
                     }
                     for (s, row) in rows.iter_mut().enumerate() {
                         let row = &mut row[start..start + size];
-                        row.iter_mut().for_each(|x| *x *= self.equal);
+                        for x in row.iter_mut() {
+                            *x *= self.equal;
+                        }
                         for (t, old) in old.iter().enumerate() {
                             if s != t {
                                 row.iter_mut().zip(old).for_each(|(x, y)| *x += self.differ * y);
