@@ -16,14 +16,17 @@ pub mod enumeration;
 pub mod estimate;
 mod evidence;
 pub mod importance;
+pub mod kaufman;
 pub mod monitor;
 pub mod pilot;
+pub mod quadrature;
 pub mod resampling;
 pub mod reverse;
 pub mod settings;
 pub mod smc;
 pub mod tempering;
 pub mod thermodynamic;
+pub mod transfer_matrix;
 mod verdict;
 pub mod warnings;
 
@@ -76,7 +79,10 @@ pub struct Plan {
 /// Where exact methods would take equally long, [`quickest_exact`] prefers the earlier one.
 pub const REGISTRY: &[&dyn Estimator] = &[
     &closed_form::ClosedForm,
+    &kaufman::Kaufman,
+    &transfer_matrix::TransferMatrix,
     &enumeration::Enumeration,
+    &quadrature::Quadrature,
     &ais::Ais,
     &reverse::ReverseAis,
     &reverse::Sandwich,
