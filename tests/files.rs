@@ -520,8 +520,8 @@ fn damaged_and_foreign_files_say_what_is_wrong() {
         ("short header", zip_of(&[("W.npy", b"\x93NUMPY\x01\x00\xff\xff{")]), "header is cut short"),
         ("version 9", zip_of(&[("W.npy", b"\x93NUMPY\x09\x00\x01\x00{")]), "header is cut short or damaged"),
         ("objects", zip_of(&[("W.npy", &npy_header("|O", "(1,)"))]), "NumPy type |O is not real numbers"),
-        ("a bomb", zip_of(&[("W.npy", &vec![0; 80 << 20])]), "decompresses to more than 67108864 bytes"),
-        ("a gzip bomb", gzip(&vec![0; 80 << 20]), "decompresses to more than 67108864 bytes"),
+        ("a bomb", zip_of(&[("W.npy", &vec![0; 80 << 20])]), "grow to more than 67108864 bytes"),
+        ("a gzip bomb", gzip(&vec![0; 80 << 20]), "grow to more than 67108864 bytes"),
         ("short gzip", gzip(&mat(false))[..60].to_vec(), "gzip stream is cut short"),
         ("short safetensors", truncated("f32.safetensors", 250), "not a valid safetensors file"),
         ("short safetensors header", truncated("f32.safetensors", 50), "not a valid safetensors file"),
@@ -607,8 +607,6 @@ fn tensors_that_make_no_machine_say_what_would() {
         (vec![w(), b(), c(), ("base_rates", numbers(&[4]) + 2.0)], "rates lie between 0 and 1"),
         (vec![w(), b(), c(), ("spins", numbers(&[1]) + 2.0)], "`spins` is 2"),
         (vec![w(), b(), c(), ("spins", numbers(&[4]))], "should be a single number"),
-        (vec![w(), b(), c(), ("sigma", numbers(&[4]) + 2.0)], "--grbm-convention cho"),
-        (vec![w(), b(), c(), ("sigma", numbers(&[3]) + 2.0)], "--grbm-convention cho"),
         (vec![w(), b(), c(), ("sigma", ones(&[3]))], "gaussian-rbm: W is 4x3"),
         (vec![w(), b(), c(), ("std", ones(&[4])), ("log_std", ones(&[4]))], "both `std` and `log_std`"),
         (vec![w(), b(), c(), ("sigma", ones(&[1])), ("spins", ones(&[]))], "not -1/+1"),
@@ -693,7 +691,7 @@ fn bad_data_say_what_is_wrong() {
     assert!(error.contains("--binarize NaN"), "{error}");
 }
 
-/// Every fixture cut at every byte, and with every byte changed in three ways: an answer or an error, never a panic.
+/// Every fixture cut at every byte, and with every byte changed in two ways: an answer or an error, never a panic.
 #[test]
 fn damage_anywhere_is_survived() {
     let directory = temporary();
@@ -710,7 +708,7 @@ fn damage_anywhere_is_survived() {
         }
         let mut damaged = bytes.clone();
         for at in 0..bytes.len() {
-            for change in [0x01, 0x80, 0xff] {
+            for change in [0x01, 0xff] {
                 damaged[at] ^= change;
                 survive(&damaged);
                 damaged[at] = bytes[at];

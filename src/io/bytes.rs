@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use super::Parsed;
 use crate::error::{Error, Result};
 
-/// Decompressed bytes that any file may hold, however small it is.
+/// Bytes that any file may turn into, however small it is.
 const ALWAYS_ALLOWED: u64 = 64 << 20;
 
-/// Decompressed bytes allowed per byte of a larger file. Deflate reaches 1032 on constants; arrays worth reading stay far below.
+/// Bytes allowed per byte of a larger file. Deflate reaches 1032 on constants; arrays worth reading stay far below.
 const LARGEST_RATIO: u64 = 200;
 
 /// The whole file.
@@ -29,7 +29,8 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     })
 }
 
-/// What may still be decompressed from one file: max(64 MiB, 200 × its size) over all its members.
+/// What one file may still turn into: max(64 MiB, 200 × its size) bytes, decompressed or as f64, over all its layers and
+/// members together, so that bombs within bombs gain nothing.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: u64,
@@ -43,28 +44,39 @@ impl Budget {
         Self { limit, left: limit }
     }
 
-    /// Everything in `reader`; `what` names it in messages. Memory grows with the bytes that are there, not with what a header claims.
+    /// Everything in `reader`; `what` names it in messages. Memory grows with the bytes that are there, not with what a header
+    /// claims.
     pub(super) fn read(&mut self, reader: impl Read, what: &str) -> Parsed<Vec<u8>> {
         let mut bytes = Vec::new();
         reader
             .take(self.left + 1)
             .read_to_end(&mut bytes)
             .map_err(|e| format!("{what} is cut short or damaged ({e})"))?;
-        self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        self.spend(bytes.len()).map_err(|message| format!("{what}: {message}"))?;
+        Ok(bytes)
+    }
+
+    /// Asks for `count` numbers as f64.
+    pub(super) fn numbers(&mut self, count: usize) -> Parsed<()> {
+        self.spend(count.saturating_mul(size_of::<f64>()))
+    }
+
+    fn spend(&mut self, bytes: usize) -> Parsed<()> {
+        self.left = self.left.checked_sub(bytes as u64).ok_or_else(|| {
             format!(
-                "{what} decompresses to more than {} bytes, {LARGEST_RATIO} times the file or more; store it uncompressed if it \
-                 is meant to be that large",
+                "it would grow to more than {} bytes, over {LARGEST_RATIO} times the file; store it uncompressed if it is meant \
+                 to be that large",
                 self.limit
             )
         })?;
-        Ok(bytes)
+        Ok(())
     }
 }
 
 /// The bytes inside, if they are gzipped; otherwise themselves.
-pub(super) fn gunzip(bytes: Vec<u8>) -> Parsed<Vec<u8>> {
+pub(super) fn gunzip(bytes: Vec<u8>, budget: &mut Budget) -> Parsed<Vec<u8>> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        Budget::new(bytes.len()).read(MultiGzDecoder::new(bytes.as_slice()), "the gzip stream")
+        budget.read(MultiGzDecoder::new(bytes.as_slice()), "the gzip stream")
     } else {
         Ok(bytes)
     }
@@ -86,6 +98,11 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
 
+    fn unwrapped(bytes: Vec<u8>) -> Parsed<Vec<u8>> {
+        let mut budget = Budget::new(bytes.len());
+        gunzip(bytes, &mut budget)
+    }
+
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).expect("memory");
@@ -94,14 +111,18 @@ mod tests {
 
     #[test]
     fn gzip_is_unwrapped_once_and_bombs_are_refused() {
-        assert_eq!(gunzip(gzip(b"abc")).as_deref(), Ok(&b"abc"[..]));
-        assert_eq!(gunzip(b"abc".to_vec()).as_deref(), Ok(&b"abc"[..]));
+        assert_eq!(unwrapped(gzip(b"abc")).as_deref(), Ok(&b"abc"[..]));
+        assert_eq!(unwrapped(b"abc".to_vec()).as_deref(), Ok(&b"abc"[..]));
         let bomb = gzip(&vec![0; 80 << 20]);
         assert!(bomb.len() < 100_000);
-        assert!(gunzip(bomb).expect_err("80 MiB of zeros").contains("more than 67108864 bytes"));
+        assert!(unwrapped(bomb).expect_err("80 MiB of zeros").contains("grow to more than 67108864 bytes"));
+        let mut budget = Budget::new(1);
+        let layer = gzip(&vec![0; 40 << 20]);
+        assert!(gunzip(layer.clone(), &mut budget).is_ok());
+        assert!(gunzip(layer, &mut budget).is_err(), "40 + 40 MiB of one file");
         let mut short = gzip(&[7; 1000]);
         short.truncate(short.len() - 4);
-        assert!(gunzip(short).expect_err("truncated").contains("cut short"));
+        assert!(unwrapped(short).expect_err("truncated").contains("cut short"));
     }
 
     #[test]

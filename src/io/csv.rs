@@ -36,28 +36,16 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Array2<f64>> {
         }
         for (column, cell) in record.iter().enumerate() {
             let shown = || printable(&String::from_utf8_lossy(cell));
-            match number(cell) {
-                Some(value) if value.is_finite() => values.push(value),
-                Some(_) => {
-                    return Err(format!(
-                        "line {}, column {} is {}, not a finite number",
-                        line(),
-                        column + 1,
-                        shown()
-                    ));
+            let wrong = match number(cell) {
+                Some(value) if value.is_finite() => {
+                    values.push(value);
+                    continue;
                 }
-                None if cell.is_empty() => {
-                    return Err(format!("line {}, column {} is empty", line(), column + 1));
-                }
-                None => {
-                    return Err(format!(
-                        "line {}, column {} is `{}`, not a number",
-                        line(),
-                        column + 1,
-                        shown()
-                    ));
-                }
-            }
+                Some(_) => format!("{}, not a finite number", shown()),
+                None if cell.is_empty() => "empty".into(),
+                None => format!("`{}`, not a number", shown()),
+            };
+            return Err(format!("line {}, column {} is {wrong}", line(), column + 1));
         }
     }
     let rows = values.len().checked_div(width).unwrap_or(0);
@@ -79,7 +67,7 @@ fn line_from(bytes: &[u8], start: usize) -> usize {
         .split(|&b| b == b'\n')
         .take_while(|line| line.starts_with(b"#") || line.trim_ascii().is_empty())
         .count();
-    1 + before.iter().filter(|&&b| b == b'\n').count() + skipped
+    before.split(|&b| b == b'\n').count() + skipped
 }
 
 fn number(cell: &[u8]) -> Option<f64> {

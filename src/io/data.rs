@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayD};
 
-use super::bytes::{gunzip, read_file};
+use super::bytes::{Budget, gunzip, read_file};
 use super::format::{Format, recognise};
 use super::tensors::{Tensors, read_arrays};
 use super::{Parsed, csv};
@@ -28,9 +28,11 @@ pub fn read_data(path: &Path, binarize: Option<f64>) -> Result<Array2<f64>> {
     if let Some(threshold) = binarize.filter(|t| !t.is_finite()) {
         return Err(Error::setting("--binarize", threshold, "a threshold is a finite number, usually 0.5"));
     }
-    let parsed = gunzip(read_file(path)?).and_then(|bytes| match recognise(&bytes)? {
+    let stored = read_file(path)?;
+    let mut budget = Budget::new(stored.len());
+    let parsed = gunzip(stored, &mut budget).and_then(|bytes| match recognise(&bytes)? {
         Format::Text => csv::read(&bytes),
-        format => read_arrays(format, &bytes).and_then(choose).and_then(rows),
+        format => read_arrays(format, &bytes, &mut budget).and_then(choose).and_then(rows),
     });
     let mut data = parsed.map_err(|message| Error::Format { path: path.into(), message })?;
     if let Some(threshold) = binarize {

@@ -4,6 +4,7 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::Parsed;
+use super::bytes::Budget;
 
 /// How one number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +110,10 @@ impl Dtype {
         endian: Endian,
         shape: &[usize],
         order: Order,
+        budget: &mut Budget,
     ) -> Parsed<ArrayD<f64>> {
-        let needed = element_count(shape)?.checked_mul(self.size()).ok_or_else(|| too_large(shape))?;
+        let count = element_count(shape)?;
+        let needed = count.checked_mul(self.size()).ok_or_else(|| too_large(shape))?;
         if needed != bytes.len() {
             return Err(format!(
                 "an array of shape {shape:?} and type {} takes {needed} bytes, but there are {}",
@@ -118,6 +121,7 @@ impl Dtype {
                 bytes.len()
             ));
         }
+        budget.numbers(count)?;
         assemble(self.decode(bytes, endian), shape, order)
     }
 }
@@ -172,20 +176,34 @@ mod tests {
     fn shapes_are_checked_before_anything_is_allocated() {
         let huge = [usize::MAX, 2];
         assert!(
-            Dtype::U8.array(&[], Endian::Little, &huge, Order::C).expect_err("overflow").contains("more")
+            Dtype::U8
+                .array(&[], Endian::Little, &huge, Order::C, &mut Budget::new(0))
+                .expect_err("overflow")
+                .contains("more")
         );
-        assert!(Dtype::F64.array(&[], Endian::Little, &[usize::MAX / 4], Order::C).is_err());
+        assert!(
+            Dtype::F64.array(&[], Endian::Little, &[usize::MAX / 4], Order::C, &mut Budget::new(0)).is_err()
+        );
         // A zero side makes the product zero, whatever the others claim.
-        assert!(Dtype::F64.array(&[], Endian::Little, &[0, usize::MAX], Order::C).is_err());
-        let wrong =
-            Dtype::U8.array(&[1, 2, 3], Endian::Little, &[2, 2], Order::C).expect_err("one is missing");
+        assert!(
+            Dtype::F64.array(&[], Endian::Little, &[0, usize::MAX], Order::C, &mut Budget::new(0)).is_err()
+        );
+        let wrong = Dtype::U8
+            .array(&[1, 2, 3], Endian::Little, &[2, 2], Order::C, &mut Budget::new(0))
+            .expect_err("one is missing");
         assert!(wrong.contains("takes 4 bytes, but there are 3"), "{wrong}");
+        // Bytes become eight times as many as f64, and that counts.
+        let zeros = vec![0; 9 << 20];
+        assert!(
+            Dtype::U8.array(&zeros, Endian::Little, &[zeros.len()], Order::C, &mut Budget::new(0)).is_err()
+        );
     }
 
     #[test]
     fn fortran_order_is_put_into_c_order() {
-        let array =
-            Dtype::U8.array(&[1, 2, 3, 4, 5, 6], Endian::Little, &[2, 3], Order::Fortran).expect("fits");
+        let array = Dtype::U8
+            .array(&[1, 2, 3, 4, 5, 6], Endian::Little, &[2, 3], Order::Fortran, &mut Budget::new(0))
+            .expect("fits");
         assert_eq!(array, ndarray::array![[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]].into_dyn());
         assert!(array.is_standard_layout());
     }

@@ -14,7 +14,7 @@ const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
 /// Reads every real full numeric array; the rest is listed as skipped.
-pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Parsed<Tensors> {
     let (header, mut rest) = bytes.split_at_checked(HEADER).ok_or("the MATLAB header is cut short")?;
     let endian = if header.ends_with(b"IM") { Endian::Little } else { Endian::Big };
     let version = match endian {
@@ -24,18 +24,17 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
     if version != 1 {
         return Err(format!("MATLAB file version {version} is not read; use save('model.mat', ..., '-v7')"));
     }
-    let mut budget = Budget::new(bytes.len());
     let mut tensors = Tensors::new(".mat");
     while !rest.is_empty() {
         let (kind, data, after) = element(rest, endian)?;
         // MathWorks pads every element but compressed ones to 8 bytes.
         rest = if kind == COMPRESSED { after } else { skip_padding(after, data.len()) };
         match kind {
-            MATRIX => matrix(data, endian, &mut tensors)?,
+            MATRIX => matrix(data, endian, budget, &mut tensors)?,
             COMPRESSED => {
                 let inflated = budget.read(ZlibDecoder::new(data), "a compressed variable")?;
                 match element(&inflated, endian)? {
-                    (MATRIX, data, _) => matrix(data, endian, &mut tensors)?,
+                    (MATRIX, data, _) => matrix(data, endian, budget, &mut tensors)?,
                     (kind, ..) => {
                         return Err(format!("a compressed variable holds element type {kind}, not a matrix"));
                     }
@@ -50,7 +49,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
 }
 
 /// Reads one miMATRIX element's contents.
-fn matrix(data: &[u8], endian: Endian, tensors: &mut Tensors) -> Parsed<()> {
+fn matrix(data: &[u8], endian: Endian, budget: &mut Budget, tensors: &mut Tensors) -> Parsed<()> {
     // A variable may be an empty element, which stands for an empty array.
     if data.is_empty() {
         return Ok(());
@@ -86,6 +85,7 @@ fn matrix(data: &[u8], endian: Endian, tensors: &mut Tensors) -> Parsed<()> {
         13 => Dtype::U64,
         other => return Err(what(format!("its numbers have the unknown type {other}"))),
     };
+    budget.numbers(stored.len() / stored_as.size()).map_err(what)?;
     let values = stored_as.decode(stored, endian);
     if element_count(&shape).map_err(what)? != values.len() {
         return Err(what(format!("shape {shape:?}, but {} numbers are there", values.len())));

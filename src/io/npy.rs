@@ -3,7 +3,7 @@
 use ndarray::ArrayD;
 
 use super::Parsed;
-use super::bytes::printable;
+use super::bytes::{Budget, printable};
 use super::dtype::{Dtype, Endian, Order};
 
 /// The bytes that open every file.
@@ -19,7 +19,7 @@ pub(super) enum Contents {
 }
 
 /// Reads one array.
-pub(super) fn read(bytes: &[u8]) -> Parsed<Contents> {
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Parsed<Contents> {
     let (header, data) = split(bytes).ok_or("the .npy header is cut short or damaged")?;
     let header = std::str::from_utf8(header).map_err(|_| "the .npy header is not text")?;
     let header = Header::parse(header)
@@ -28,7 +28,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Contents> {
         return Ok(Contents::Other(printable(&header.descr)));
     };
     let order = if header.fortran_order { Order::Fortran } else { Order::C };
-    Ok(Contents::Numbers(dtype.array(data, endian, &header.shape, order)?, dtype))
+    Ok(Contents::Numbers(dtype.array(data, endian, &header.shape, order, budget)?, dtype))
 }
 
 /// The bytes of an array's file up to its data, for `f64` or another type of `descr`.
@@ -206,7 +206,8 @@ mod tests {
             let mut bytes = header("<f8", &shape);
             assert_eq!(bytes.len() % 64, 0);
             bytes.resize(bytes.len() + 8 * shape.iter().product::<usize>(), 0);
-            let Contents::Numbers(array, Dtype::F64) = read(&bytes).expect("own header") else {
+            let Contents::Numbers(array, Dtype::F64) = read(&bytes, &mut Budget::new(0)).expect("own header")
+            else {
                 panic!("numbers were written")
             };
             assert_eq!(array.shape(), shape);

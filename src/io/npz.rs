@@ -12,8 +12,7 @@ use super::tensors::{Tensor, Tensors};
 use super::{Parsed, npy::MAGIC};
 
 /// Reads every array of numbers; other members are listed as skipped.
-pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
-    let mut budget = Budget::new(bytes.len());
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Parsed<Tensors> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(&e))?;
     // A PyTorch checkpoint is a zip archive too.
     if archive.file_names().any(|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
@@ -32,7 +31,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
         if !data.starts_with(MAGIC) {
             return Err(format!("{what} is not an .npy array"));
         }
-        match npy::read(&data).map_err(|message| format!("{what}: {message}"))? {
+        match npy::read(&data, budget).map_err(|message| format!("{what}: {message}"))? {
             Contents::Numbers(values, dtype) => tensors.push(Tensor::new(name, values, dtype)),
             Contents::Other(descr) => tensors.skip(name, &format!("NumPy type {descr} is not real numbers")),
         }

@@ -3,6 +3,7 @@
 use safetensors::{Dtype as Stored, SafeTensors};
 
 use super::Parsed;
+use super::bytes::Budget;
 use super::dtype::{Dtype, Endian, Order};
 use super::tensors::{Tensor, Tensors};
 
@@ -14,7 +15,7 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 }
 
 /// Reads every array of numbers, by name; other types are listed as skipped.
-pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Parsed<Tensors> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a valid safetensors file ({e})"))?;
     let mut views = file.tensors();
     // The crate keeps them in a hash map, whose order changes from run to run.
@@ -41,7 +42,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Tensors> {
             }
         };
         let values = dtype
-            .array(view.data(), Endian::Little, view.shape(), Order::C)
+            .array(view.data(), Endian::Little, view.shape(), Order::C, budget)
             .map_err(|message| format!("tensor `{name}`: {message}"))?;
         tensors.push(Tensor::new(&name, values, dtype));
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
-use super::bytes::{digest, gunzip, printable, read_file};
+use super::bytes::{Budget, digest, gunzip, printable, read_file};
 use super::dtype::Dtype;
 use super::format::{Format, recognise};
 use super::npy::Contents;
@@ -71,34 +71,35 @@ impl Tensors {
 
 /// Reads `.npz`, `.npy`, `.safetensors`, MATLAB level 5 `.mat` or MNIST idx, gzipped or not, recognised by content.
 ///
-/// All numbers become f64. At most max(64 MiB, 200 × the file's size) are decompressed.
+/// All numbers become f64. A file may grow to max(64 MiB, 200 × its size) bytes, decompressed or as f64.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Format`] if it is damaged or of another format.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let stored = read_file(path)?;
     let digest = digest(&stored);
-    let parsed = gunzip(stored).and_then(|bytes| match recognise(&bytes)? {
+    let mut budget = Budget::new(stored.len());
+    let parsed = gunzip(stored, &mut budget).and_then(|bytes| match recognise(&bytes)? {
         Format::Text => {
             Err("this is text, not a file of arrays; models are .npz, .safetensors or .mat (-v7)".into())
         }
-        format => read_arrays(format, &bytes),
+        format => read_arrays(format, &bytes, &mut budget),
     });
     let tensors = parsed.map_err(|message| Error::Format { path: path.into(), message })?;
     Ok(Tensors { digest, ..tensors })
 }
 
 /// Reads what [`recognise`] found to be in `format`.
-pub(super) fn read_arrays(format: Format, bytes: &[u8]) -> Parsed<Tensors> {
+pub(super) fn read_arrays(format: Format, bytes: &[u8], budget: &mut Budget) -> Parsed<Tensors> {
     match format {
-        Format::Zip => npz::read(bytes),
-        Format::Safetensors => safetensors::read(bytes),
-        Format::Mat => mat::read(bytes),
-        Format::Npy => match npy::read(bytes)? {
+        Format::Zip => npz::read(bytes, budget),
+        Format::Safetensors => safetensors::read(bytes, budget),
+        Format::Mat => mat::read(bytes, budget),
+        Format::Npy => match npy::read(bytes, budget)? {
             Contents::Numbers(values, dtype) => Ok(single(".npy", Tensor::new("array", values, dtype))),
             Contents::Other(descr) => Err(format!("the array's NumPy type {descr} is not real numbers")),
         },
-        Format::Idx => idx::read(bytes).map(|tensor| single("idx", tensor)),
+        Format::Idx => idx::read(bytes, budget).map(|tensor| single("idx", tensor)),
         Format::Text => Err("text holds no arrays".into()),
     }
 }
