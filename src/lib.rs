@@ -7,5 +7,6 @@ pub mod kernels;
 pub mod math;
 pub mod models;
 pub mod paths;
+pub mod training;
 
 pub use error::{Error, Result};
