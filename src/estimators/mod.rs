@@ -69,11 +69,7 @@ pub struct Plan {
 /// Every estimator that a user can name, in the order that `lnz list` shows them.
 ///
 /// Where exact methods would take equally long, [`quickest_exact`] prefers the earlier one.
-pub const REGISTRY: &[&dyn Estimator] = &[
-    &closed_form::ClosedForm,
-    &enumeration::Enumeration,
-    &ais::Ais,
-];
+pub const REGISTRY: &[&dyn Estimator] = &[&closed_form::ClosedForm, &enumeration::Enumeration, &ais::Ais];
 
 /// The estimator called `name`.
 ///

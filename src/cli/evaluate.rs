@@ -1,0 +1,16 @@
+//! `lnz evaluate`.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::Report;
+
+/// evaluate
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+impl Arguments {
+    pub(crate) fn run(&self) -> Result<Report> {
+        Ok(Report::new(String::new()))
+    }
+}
