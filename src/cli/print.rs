@@ -33,6 +33,17 @@ pub(crate) fn exact(value: f64) -> String {
     format!("{value:.EXACT$}")
 }
 
+/// A share of an error by itself: `± 0.042 nats`.
+pub(crate) fn error(error: f64) -> String {
+    if error == 0.0 {
+        "± 0 (exact)".into()
+    } else if error.is_finite() {
+        format!("± {error:.0$} nats", decimals(error))
+    } else {
+        "unknown".into()
+    }
+}
+
 /// log Z or a likelihood, with or without error.
 pub(crate) fn number(value: f64, error: f64) -> String {
     if error == 0.0 { exact(value) } else { with_error(value, error) }
