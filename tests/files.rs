@@ -607,8 +607,6 @@ fn tensors_that_make_no_machine_say_what_would() {
         (vec![w(), b(), c(), ("base_rates", numbers(&[4]) + 2.0)], "rates lie between 0 and 1"),
         (vec![w(), b(), c(), ("spins", numbers(&[1]) + 2.0)], "`spins` is 2"),
         (vec![w(), b(), c(), ("spins", numbers(&[4]))], "should be a single number"),
-        (vec![w(), b(), c(), ("sigma", numbers(&[4]) + 2.0)], "--grbm-convention cho"),
-        (vec![w(), b(), c(), ("sigma", numbers(&[3]) + 2.0)], "--grbm-convention cho"),
         (vec![w(), b(), c(), ("sigma", ones(&[3]))], "gaussian-rbm: W is 4x3"),
         (vec![w(), b(), c(), ("std", ones(&[4])), ("log_std", ones(&[4]))], "both `std` and `log_std`"),
         (vec![w(), b(), c(), ("sigma", ones(&[1])), ("spins", ones(&[]))], "not -1/+1"),

@@ -189,7 +189,10 @@ pub struct Diagnostics {
     /// Estimated error of numerical integration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discretisation_error: Option<f64>,
-    /// Estimated drift of chains that were still on their way to equilibrium.
+    /// Left and right sums of thermodynamic integration, which bracket log Z at equilibrium where the integrand is monotone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bracket: Option<[f64; 2]>,
+    /// Difference between the ways up and down of thermodynamic integration: twice the lag behind equilibrium.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag: Option<f64>,
     /// Largest autocorrelation time over the rungs, in sweeps.

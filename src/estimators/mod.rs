@@ -15,10 +15,18 @@ pub mod closed_form;
 pub mod enumeration;
 pub mod estimate;
 mod evidence;
+pub mod importance;
+pub mod kaufman;
 pub mod monitor;
 pub mod pilot;
+pub mod quadrature;
 pub mod resampling;
+pub mod reverse;
 pub mod settings;
+pub mod smc;
+pub mod tempering;
+pub mod thermodynamic;
+pub mod transfer_matrix;
 mod verdict;
 pub mod warnings;
 
@@ -69,7 +77,18 @@ pub struct Plan {
 /// Every estimator that a user can name, in the order that `lnz list` shows them.
 ///
 /// Where exact methods would take equally long, [`quickest_exact`] prefers the earlier one.
-pub const REGISTRY: &[&dyn Estimator] = &[&closed_form::ClosedForm, &enumeration::Enumeration, &ais::Ais];
+pub const REGISTRY: &[&dyn Estimator] = &[
+    &closed_form::ClosedForm,
+    &kaufman::Kaufman,
+    &transfer_matrix::TransferMatrix,
+    &enumeration::Enumeration,
+    &quadrature::Quadrature,
+    &ais::Ais,
+    &reverse::ReverseAis,
+    &reverse::Sandwich,
+    &thermodynamic::Thermodynamic,
+    &importance::Importance,
+];
 
 /// The estimator called `name`.
 ///

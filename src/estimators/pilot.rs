@@ -8,10 +8,12 @@ use super::estimate::{Cost, PilotRecord};
 use super::monitor::Monitor;
 use super::resampling::systematic;
 use super::settings::{ScheduleChoice, Settings};
+use ndarray::{Axis, concatenate};
+
 use crate::error::Result;
 use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
-use crate::paths::{Move, Path, Pilot, Population, Schedule};
+use crate::paths::{Counts, Move, Path, Pilot, Population, Schedule};
 
 /// Chains of a pilot.
 const CHAINS: usize = 128;
@@ -70,6 +72,9 @@ pub fn plan(
     let mut pace = 0.0;
     let mut rungs = FIRST_RUNGS;
     let most = settings.rungs.unwrap_or(usize::MAX).max(FIRST_RUNGS);
+    if let Some(explored) = explore(path.as_ref(), stream.child(999), monitor, cost)? {
+        path = explored;
+    }
     while rungs <= most {
         // The first two rounds fit reference and kernel; only a round after them measures what will be run.
         let settled = records.len() > 2 && variance <= SETTLED;
@@ -110,7 +115,8 @@ pub fn plan(
             record.effective_sample_size
         ));
         records.push(record);
-        let states = fairly_weighted(&run, stream.child(1_000 + records.len() as u64));
+        let picks = fairly_weighted(&run.weights, stream.child(1_000 + records.len() as u64));
+        let states = run.population.pick(&picks);
         if let Some(tuned) = path.tuned(&Pilot { rungs: &run.steps, states: states.view() }) {
             path = tuned;
         }
@@ -138,6 +144,39 @@ pub fn plan(
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     let out_of_time = settings.rungs.is_none() && !given && wanted > affordable;
     Ok(Plan { path, schedule, chains, barrier, records, out_of_time })
+}
+
+/// Fits the path to what short runs from its explorers found together; `None` if it has none.
+///
+/// Each chain's weight is an unbiased estimate of Z whatever reference it came from, so the runs pool as one weighted population.
+fn explore(
+    path: &dyn Path,
+    stream: Stream,
+    monitor: &dyn Monitor,
+    cost: &mut Cost,
+) -> Result<Option<Arc<dyn Path>>> {
+    let explorers = path.explorers();
+    if explorers.is_empty() {
+        return Ok(None);
+    }
+    let begin = Instant::now();
+    let rungs = 2 * FIRST_RUNGS;
+    monitor.begin("exploration", (rungs * explorers.len()) as u64);
+    let mut log_weights = Vec::new();
+    let mut states = Vec::new();
+    let mut counts = Counts::default();
+    for (i, explorer) in explorers.iter().enumerate() {
+        let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
+        let run = forward(population, &Schedule::linear(rungs), Move::Adapting, monitor)?;
+        log_weights.extend_from_slice(run.weights.log());
+        counts += run.population.counts();
+        states.push(run.population.states());
+    }
+    let views: Vec<_> = states.iter().map(|states| states.view()).collect();
+    let states = concatenate(Axis(0), &views).expect("states of one space have one width");
+    let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
+    cost.add("exploration", begin.elapsed().as_secs_f64(), counts);
+    Ok(path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() }))
 }
 
 fn first_curve(settings: &Settings) -> Result<Schedule> {
@@ -168,16 +207,15 @@ pub(crate) fn equally_weighted(run: &Annealed, stream: Stream) -> ndarray::Array
     run.population.pick(&picks)
 }
 
-/// As [`equally_weighted`], with the weights raised to the largest power ≤ 1 that leaves an ESS of a quarter of the chains: what
-/// is fitted to a few heavy chains is fitted to their modes only.
-fn fairly_weighted(run: &Annealed, stream: Stream) -> ndarray::Array2<f64> {
-    let least = 0.25 * run.weights.len() as f64;
-    let at =
-        |power: f64| LogWeights::new(run.weights.log().iter().map(|w| (power * w).max(-1e300)).collect());
+/// Indices drawn in proportion to the weights raised to the largest power ≤ 1 that leaves an ESS of a quarter of them: what is
+/// fitted to a few heavy chains is fitted to their modes only.
+fn fairly_weighted(weights: &LogWeights, stream: Stream) -> Vec<usize> {
+    let least = 0.25 * weights.len() as f64;
+    let at = |power: f64| LogWeights::new(weights.log().iter().map(|w| (power * w).max(-1e300)).collect());
     let power = if at(1.0).effective_sample_size() >= least {
         1.0
     } else {
         bisect(0.0, 1.0, |power| at(power).effective_sample_size() - least)
     };
-    run.population.pick(&systematic(&at(power).normalised(), run.weights.len(), stream))
+    systematic(&at(power).normalised(), weights.len(), stream)
 }

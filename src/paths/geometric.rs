@@ -86,6 +86,17 @@ impl GeometricPath {
         self
     }
 
+    /// The same path from a reference `factor` times as wide.
+    fn stretched(&self, factor: f64) -> Self {
+        let mut shared = (*self.shared).clone();
+        for spread in &mut shared.spread {
+            *spread *= factor;
+        }
+        // Step sizes are in units of the spread.
+        let knots = self.step_size.knots.iter().map(|(beta, log)| (*beta, log - factor.ln())).collect();
+        Self { shared: Arc::new(shared), step_size: StepSize { knots }, ..self.clone() }
+    }
+
     fn block(&self, states: Array2<f64>, stream: Stream) -> Box<dyn Ensemble> {
         let mut ends = Counted { shared: Arc::clone(&self.shared), counts: Counts::default() };
         let walkers = Walkers::new(states, &mut ends, self.kernel.uses_gradients());
@@ -176,17 +187,15 @@ impl Path for GeometricPath {
         Some(Arc::new(tuned))
     }
 
+    fn explorers(&self) -> Vec<Arc<dyn Path>> {
+        if self.fitted_to_data || self.shared.space.domain != Domain::Real {
+            return Vec::new();
+        }
+        [0.3, 1.0, 3.0, 10.0, 30.0].map(|factor| Arc::new(self.stretched(factor)) as Arc<dyn Path>).to_vec()
+    }
+
     fn widened(&self) -> Option<Arc<dyn Path>> {
-        let mut shared = (*self.shared).clone();
-        if shared.space.domain != Domain::Real {
-            return None;
-        }
-        for spread in &mut shared.spread {
-            *spread *= 3.0;
-        }
-        // Step sizes are in units of the spread.
-        let knots = self.step_size.knots.iter().map(|(beta, log)| (*beta, log - 3f64.ln())).collect();
-        Some(Arc::new(Self { shared: Arc::new(shared), step_size: StepSize { knots }, ..self.clone() }))
+        (self.shared.space.domain == Domain::Real).then(|| Arc::new(self.stretched(3.0)) as Arc<dyn Path>)
     }
 
     fn kernel(&self) -> String {

@@ -50,6 +50,11 @@ pub trait Path: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Paths for a first look around, where the path's own reference is a mere guess: several widths of it, say.
+    fn explorers(&self) -> Vec<Arc<dyn Path>> {
+        Vec::new()
+    }
+
     /// The same path from a reference that is deliberately much wider, where that makes sense: a run from it is evidence
     /// that does not share the reference's blind spots.
     fn widened(&self) -> Option<Arc<dyn Path>> {

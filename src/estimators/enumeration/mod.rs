@@ -15,7 +15,7 @@ mod sampler;
 mod states;
 mod sums;
 
-pub use sampler::{ExactSampler, exact_sampler};
+pub use sampler::{ExactSampler, MOST_SAMPLED_BITS, exact_sampler};
 
 use bipartite::Bipartite;
 use quadratic::Quadratic;

@@ -15,7 +15,7 @@ use crate::math::random::Generator;
 use crate::models::{GaussianRbm, Model, Rbm, Sampler, downcast};
 
 /// At most 2²⁰ configurations are tabulated, in 16 MiB while the table is made (24 for other finite models) and 8 MiB after.
-const MOST_BITS: usize = 20;
+pub const MOST_SAMPLED_BITS: usize = 20;
 
 /// Draws exactly from a model's distribution through the table of all probabilities of its smaller side or its states.
 ///
@@ -53,7 +53,7 @@ enum Kind {
 /// where every state has E = +∞.
 pub fn exact_sampler(model: &Arc<dyn Model>) -> Result<Option<ExactSampler>> {
     let (kind, log_weights) = if let Some(rbm) = downcast::<Rbm>(model) {
-        if rbm.visible().min(rbm.hidden()) > MOST_BITS {
+        if rbm.visible().min(rbm.hidden()) > MOST_SAMPLED_BITS {
             return Ok(None);
         }
         let (visible_bias, hidden_bias) = (rbm.visible_bias().view(), rbm.hidden_bias().view());
@@ -65,13 +65,13 @@ pub fn exact_sampler(model: &Arc<dyn Model>) -> Result<Option<ExactSampler>> {
             (Kind::Visible(Arc::clone(&rbm)), machine.log_weights())
         }
     } else if let Some(rbm) = downcast::<GaussianRbm>(model) {
-        if rbm.hidden() > MOST_BITS {
+        if rbm.hidden() > MOST_SAMPLED_BITS {
             return Ok(None);
         }
         let log_weights = hidden_of(&rbm).log_weights();
         (Kind::Gaussian(rbm), log_weights)
     } else {
-        let Some(states) = States::of(model).filter(|states| states.count() <= 1 << MOST_BITS) else {
+        let Some(states) = States::of(model).filter(|states| states.count() <= 1 << MOST_SAMPLED_BITS) else {
             return Ok(None);
         };
         let log_weights = match quadratic_of(model)? {

@@ -59,7 +59,7 @@ pub struct ModelOptions {
     pub weights_layout: Option<WeightsLayout>,
     /// What units take; stated here it outranks the file's `spins`, and without either units are bits.
     pub units: Option<Units>,
-    /// How σ scales the weights of a Gaussian RBM; needed unless every σ is 1.
+    /// How σ scales the weights of a Gaussian RBM; [`Convention::Cho`] unless stated.
     pub grbm_convention: Option<Convention>,
 }
 

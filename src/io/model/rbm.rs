@@ -62,8 +62,13 @@ pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<d
             );
         }
         let sigma = if sigma.len() == 1 { Array1::from_elem(visible, sigma[0]) } else { sigma };
-        let convention = convention(&sigma, options)?;
-        parts.note(format!("a Gaussian RBM, by its sigma; convention {convention}"));
+        let convention = options.grbm_convention.unwrap_or_default();
+        let assumed = if options.grbm_convention.is_none() && sigma.iter().any(|&s| s != 1.0) {
+            ", assumed because none was stated (--grbm-convention cho|hinton)"
+        } else {
+            ""
+        };
+        parts.note(format!("a Gaussian RBM, by its sigma; convention {convention}{assumed}"));
         let model = GaussianRbm::new(weights, visible_bias, hidden_bias, sigma, convention);
         return Ok(Arc::new(model.map_err(|e| e.to_string())?));
     }
@@ -102,19 +107,6 @@ fn sigma(parts: &mut Parts<'_>) -> Parsed<Option<Array1<f64>>> {
         (Some(sigma), None) => vector(sigma).map(Some),
         (None, Some(log_sigma)) => Ok(Some(vector(log_sigma)?.mapv(f64::exp))),
         (None, None) => Ok(None),
-    }
-}
-
-/// How σ scales W: as stated; where every σ is 1 it makes no difference.
-fn convention(sigma: &Array1<f64>, options: ModelOptions) -> Parsed<Convention> {
-    match options.grbm_convention {
-        Some(convention) => Ok(convention),
-        None if sigma.iter().all(|&s| s == 1.0) => Ok(Convention::default()),
-        None => Err(
-            "nothing tells whether W is divided by sigma^2 or by sigma in this Gaussian RBM; state it with \
-                     --grbm-convention cho (v W h / sigma^2) or --grbm-convention hinton (v W h / sigma)"
-                .into(),
-        ),
     }
 }
 

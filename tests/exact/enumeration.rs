@@ -1,11 +1,11 @@
-//! Deterministic estimators against brute force, against each other and against known values.
+//! Enumeration and exact sampling of RBMs, Boltzmann machines and any finite model.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use lnz::Error;
 use lnz::estimators::enumeration::exact_sampler;
-use lnz::estimators::{Estimate, Guarantee, Settings, Silent, by_name, quickest_exact};
+use lnz::estimators::{Guarantee, quickest_exact};
 use lnz::math::{Stream, log_sum_exp};
 use lnz::models::gaussian_rbm::Convention;
 use lnz::models::{
@@ -14,13 +14,7 @@ use lnz::models::{
 use ndarray::{Array1, Array2};
 use rand::RngExt;
 
-fn run(method: &str, model: &Arc<dyn Model>) -> Result<Estimate, Error> {
-    by_name(method)?.estimate(model, &Settings::default(), &Silent)
-}
-
-fn log_z(method: &str, model: &Arc<dyn Model>) -> f64 {
-    run(method, model).expect("the method applies").log_z
-}
+use super::{assert_close, assert_same_on_any_threads, log_z, run};
 
 /// Σ exp(−E) over all states by the model's own energy, one state at a time.
 fn brute_force(model: &Arc<dyn Model>) -> f64 {
@@ -37,14 +31,6 @@ fn brute_force(model: &Arc<dyn Model>) -> f64 {
         terms.push(-model.energy(state.view())[0]);
     }
     log_sum_exp(&terms)
-}
-
-fn assert_close(found: f64, expected: f64, relative: f64, what: &str) {
-    assert!(
-        (found - expected).abs() <= relative * expected.abs().max(1.0),
-        "{what}: {found} for {expected}, {:e} apart",
-        found - expected
-    );
 }
 
 /// Parameters uniform in ±scale, with biases that differ from each other and from zero on average.
@@ -256,14 +242,7 @@ fn threads_do_not_change_a_bit() {
         Arc::new(FunctionModel::new(Space::new(18, Domain::Bits), |x| 0.1 * x.sum() - x[0] * x[17])),
     ];
     for model in &models {
-        let results: Vec<u64> = [1, 2, 4]
-            .into_iter()
-            .map(|threads| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-                pool.install(|| log_z("enumeration", model)).to_bits()
-            })
-            .collect();
-        assert!(results.iter().all(|bits| *bits == results[0]), "{}: {results:?}", model.kind());
+        assert_same_on_any_threads("enumeration", model);
     }
 }
 
