@@ -7,6 +7,7 @@ use super::annealing::{forward, reverse};
 use super::estimate::{Cost, Evidence};
 use super::monitor::Monitor;
 use super::pilot::{Plan, equally_weighted};
+use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::Stream;
 use crate::models::Model;
@@ -117,8 +118,31 @@ pub(crate) fn compare(found: Vec<(String, f64, f64)>, log_z: f64, std_err: f64) 
         .collect()
 }
 
+/// An independent answer that is less certain than this many nats, and than three standard errors of the estimate, supports
+/// nothing: it would agree with a wrong number, too.
+const WEAK: f64 = 0.25;
+
+/// What speaks against an estimate among the evidence, or in the lack of it.
+pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<Warning> {
+    if evidence.is_empty() {
+        return vec![Warning::NoEvidence { reason: "none was gathered".into() }];
+    }
+    let doubt = |other: &Evidence| {
+        let source = other.source.clone();
+        if !other.agrees {
+            let z = distance(log_z, std_err, other.log_z, other.std_err);
+            Some(Warning::Disagreement { source, other: other.log_z, z })
+        } else if other.std_err > WEAK.max(3.0 * std_err) {
+            Some(Warning::WeakEvidence { source, std_err: other.std_err })
+        } else {
+            None
+        }
+    };
+    evidence.iter().filter_map(doubt).collect()
+}
+
 /// |x − y| in combined standard errors; infinite errors prove nothing, and count as disagreement.
-pub(crate) fn distance(x: f64, x_error: f64, y: f64, y_error: f64) -> f64 {
+fn distance(x: f64, x_error: f64, y: f64, y_error: f64) -> f64 {
     let combined = x_error.hypot(y_error);
     if combined.is_finite() { (x - y).abs() / combined.max(1e-9) } else { f64::INFINITY }
 }

@@ -123,13 +123,7 @@ impl Thermodynamic {
         {
             reasons.push(Warning::HeavyTail { pareto_shape, most: 0.7 });
         }
-        for other in evidence.iter().filter(|other| !other.agrees) {
-            reasons.push(Warning::Disagreement {
-                source: other.source.clone(),
-                other: other.log_z,
-                z: evidence::distance(log_z, std_err, other.log_z, other.std_err),
-            });
-        }
+        reasons.extend(evidence::doubts(log_z, std_err, &evidence));
         let mut warnings = Vec::new();
         if std_err > settings.target_se {
             warnings.push(Warning::TargetMissed {

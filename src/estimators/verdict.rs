@@ -1,7 +1,7 @@
 //! Whether to believe a weighted estimate.
 
 use super::estimate::{Evidence, Verdict};
-use super::evidence::distance;
+use super::evidence::doubts;
 use super::warnings::Warning;
 use crate::math::LogWeights;
 
@@ -26,15 +26,6 @@ pub(crate) fn judge(weights: &LogWeights, log_z: f64, std_err: f64, evidence: &[
     {
         reasons.push(Warning::HeavyTail { pareto_shape, most });
     }
-    if evidence.is_empty() {
-        reasons.push(Warning::NoEvidence { reason: "none was gathered".into() });
-    }
-    for other in evidence.iter().filter(|other| !other.agrees) {
-        reasons.push(Warning::Disagreement {
-            source: other.source.clone(),
-            other: other.log_z,
-            z: distance(log_z, std_err, other.log_z, other.std_err),
-        });
-    }
+    reasons.extend(doubts(log_z, std_err, evidence));
     Verdict::from_reasons(reasons)
 }

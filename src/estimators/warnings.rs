@@ -32,6 +32,13 @@ pub enum Warning {
         /// The difference in combined standard errors.
         z: f64,
     },
+    /// An independent answer is too uncertain to support anything.
+    WeakEvidence {
+        /// What gave it.
+        source: String,
+        /// Its standard error.
+        std_err: f64,
+    },
     /// Nothing independent was available to hold against the estimate.
     NoEvidence {
         /// Why not.
@@ -93,6 +100,11 @@ impl fmt::Display for Warning {
                 f,
                 "{source} says log Z = {other:.3}, {z:.1} combined standard errors away: some chains missed a part of the space; \
                  try more rungs (--rungs), --data, or another --method"
+            ),
+            Self::WeakEvidence { source, std_err } => write!(
+                f,
+                "{source} is too uncertain (standard error {std_err:.2}) to support the estimate; more rungs help most (--rungs, \
+                 or a longer --max-time)"
             ),
             Self::NoEvidence { reason } => {
                 write!(f, "no independent evidence: {reason}")

@@ -8,7 +8,6 @@ use super::parts::{Parts, describe, flag, is_vector, matrix, vector};
 use super::{ModelOptions, WeightsLayout};
 use crate::io::Parsed;
 use crate::io::tensors::Tensor;
-use crate::models::gaussian_rbm::Convention;
 use crate::models::{GaussianRbm, Model, Rbm, rbm::Units};
 
 /// Names of W.

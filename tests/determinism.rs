@@ -1,0 +1,77 @@
+//! One seed, one answer: on any number of threads, for both orientations of a file, and with the work counted exactly.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Arc;
+
+use lnz::estimators::{Estimate, Settings, Silent, by_name};
+use lnz::models::{Model, Rbm, Units, builtin};
+
+fn run(method: &str, model: &Arc<dyn Model>, threads: usize) -> Estimate {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    // No clock decides anything here.
+    let settings =
+        Settings { seed: 7, chains: Some(200), rungs: Some(32), max_time: 1e9, ..Settings::default() };
+    pool.install(|| by_name(method).unwrap().estimate(model, &settings, &Silent).unwrap())
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    let models = [
+        "ref:rbm?visible=20&hidden=12",
+        "ref:ising?side=6&coupling=0.4&field=0.1",
+        "ref:mixture?dim=3",
+        "ref:potts?rows=3&columns=3&states=3",
+        "ref:gaussian-rbm?visible=6&hidden=5",
+    ];
+    for spec in models {
+        let model = builtin::parse(spec).unwrap();
+        for method in ["ais", "sandwich", "ti", "importance"] {
+            let one = run(method, &model, 1);
+            for threads in [2, 8] {
+                let many = run(method, &model, threads);
+                assert_eq!(
+                    one.log_z.to_bits(),
+                    many.log_z.to_bits(),
+                    "{method} on {spec}, {threads} threads"
+                );
+                assert_eq!(one.trace, many.trace);
+                assert_eq!(one.diagnostics, many.diagnostics);
+                assert_eq!(one.verdict, many.verdict);
+                assert_eq!(one.cost.counts, many.cost.counts);
+            }
+        }
+    }
+}
+
+/// Work done by one run at fixed settings. A change of these numbers is a change of cost that a reader should see.
+#[test]
+fn evaluations_are_pinned() {
+    let counts = |method: &str, spec: &str| {
+        let counts = run(method, &builtin::parse(spec).unwrap(), 2).cost.counts;
+        (counts.energy_evaluations, counts.gradient_evaluations, counts.sweeps)
+    };
+    assert_eq!(counts("ais", "ref:rbm?visible=20&hidden=12"), (23752, 0, 22912));
+    assert_eq!(counts("ais", "ref:ising?side=6&coupling=0.4&field=0.1"), (22784, 0, 22912));
+    assert_eq!(counts("ais", "ref:mixture?dim=3"), (383096, 383096, 70656));
+    assert_eq!(counts("ti", "ref:rbm?visible=20&hidden=12"), (228752, 0, 227712));
+}
+
+/// Swapping the roles of visible and hidden units changes the sampler's numbers but not log Z.
+#[test]
+fn an_rbm_and_its_mirror_have_one_log_z() {
+    let weights = ndarray::Array2::from_shape_fn((9, 7), |(i, j)| ((i * 5 + j * 3) as f64).sin());
+    let b = ndarray::Array1::from_shape_fn(9, |i| 0.1 * i as f64 - 0.5);
+    let c = ndarray::Array1::from_shape_fn(7, |j| 0.4 - 0.1 * j as f64);
+    for units in [Units::Bits, Units::Spins] {
+        let one: Arc<dyn Model> = Arc::new(Rbm::new(weights.clone(), b.clone(), c.clone(), units).unwrap());
+        let two: Arc<dyn Model> =
+            Arc::new(Rbm::new(weights.t().to_owned(), c.clone(), b.clone(), units).unwrap());
+        let exact =
+            |model| by_name("enumeration").unwrap().estimate(model, &Settings::default(), &Silent).unwrap();
+        assert!((exact(&one).log_z - exact(&two).log_z).abs() < 1e-10);
+        let (x, y) = (run("ais", &one, 2), run("ais", &two, 2));
+        let error = x.std_err.unwrap().hypot(y.std_err.unwrap());
+        assert!((x.log_z - y.log_z).abs() < 4.5 * error);
+    }
+}

@@ -1,0 +1,214 @@
+//! Every estimator × every reference of known log Z that it applies to.
+//!
+//! Exact methods must agree to 1e-9. Sampling methods run 32 fixed seeds: t = mean error / its standard error must stay below 4.5
+//! (two-sided α = 7e-6; about 45 pairs, so 3e-4 for the file), *and* the standard deviation of the error must stay below 0.12 nat:
+//! with 32 seeds a bias of 4.5 · 0.12/√32 ≈ 0.1 nat would be caught everywhere, and one of 0.03 where the spread is 0.03.
+//! The mean of the reported standard errors must lie within a factor of 1.7 of that standard deviation.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Arc;
+
+use lnz::estimators::{Guarantee, REGISTRY, Settings, Silent, by_name, quickest_exact};
+use lnz::math::statistics;
+use lnz::models::{Domain, FunctionModel, Model, Space, builtin};
+use rayon::prelude::*;
+
+const SEEDS: u64 = 32;
+const MOST_SPREAD: f64 = 0.12;
+
+/// Small references of every kind, asymmetric wherever the kind allows.
+fn references() -> Vec<(&'static str, Arc<dyn Model>)> {
+    let named = [
+        "ref:gaussian?dim=4",
+        "ref:mixture?dim=2&modes=3&separation=2",
+        "ref:independent?dim=15",
+        "ref:ising?side=4&coupling=0.35&field=0.1",
+        "ref:ising?side=4&coupling=0.44",
+        "ref:ising?side=7&coupling=0.4&field=0.05&boundary=ring",
+        "ref:potts?rows=3&columns=4&states=3&coupling=0.6&field=0.2&boundary=grid",
+        "ref:boltzmann?dim=12",
+        "ref:boltzmann?dim=10&units=spins",
+        "ref:spin-glass?rows=3&columns=4&coupling=0.5&field=0.1",
+        "ref:rbm?visible=12&hidden=8",
+        "ref:rbm?visible=6&hidden=11&units=spins",
+        "ref:gaussian-rbm?visible=6&hidden=5",
+    ];
+    let mut all: Vec<_> = named.iter().map(|spec| (*spec, builtin::parse(spec).unwrap())).collect();
+    let tilted = Space::new(2, Domain::Box { lower: vec![-1.0, 0.0], upper: vec![2.0, 1.5] });
+    all.push((
+        "a closure on a box",
+        Arc::new(FunctionModel::new(tilted, |x| 1.5 * x[0] + x[0] * x[1] - x[1])),
+    ));
+    all
+}
+
+/// log Z by an exact method, or by quadrature where there is none.
+fn truth(model: &Arc<dyn Model>) -> f64 {
+    let method = quickest_exact(model).map_or_else(|| by_name("quadrature").unwrap(), |(method, _)| method);
+    method.estimate(model, &Settings::default(), &Silent).unwrap().log_z
+}
+
+#[test]
+fn exact_methods_agree() {
+    for (name, model) in references() {
+        let truth = truth(&model);
+        for method in REGISTRY.iter().filter(|m| m.guarantee() == Guarantee::Exact) {
+            if method.plan(&model).is_ok() {
+                let found = method.estimate(&model, &Settings::default(), &Silent).unwrap();
+                assert!(
+                    (found.log_z - truth).abs() < 1e-9 * truth.abs().max(1.0),
+                    "{} on {name}",
+                    method.name()
+                );
+                assert!(found.std_err.is_none() && found.verdict.is_converged());
+            }
+        }
+    }
+}
+
+#[test]
+fn quadrature_agrees_where_it_applies() {
+    let quadrature = by_name("quadrature").unwrap();
+    for spec in ["ref:gaussian?dim=2", "ref:mixture?dim=2", "ref:funnel?dim=2", "ref:many-well?dim=2"] {
+        let model = builtin::parse(spec).unwrap();
+        let found = quadrature.estimate(&model, &Settings::default(), &Silent).unwrap();
+        let error = (found.log_z - truth(&model)).abs();
+        assert!(
+            error < 1e-6 && error <= found.diagnostics.discretisation_error.unwrap(),
+            "{spec}: {error:e}"
+        );
+    }
+}
+
+fn sampler_against_references(method: &str, chains: usize, most_spread: f64) {
+    let method = by_name(method).unwrap();
+    for (name, model) in references() {
+        if method.plan(&model).is_err() {
+            continue;
+        }
+        let truth = truth(&model);
+        let runs: Vec<(f64, f64)> = (0..SEEDS)
+            .into_par_iter()
+            .map(|seed| {
+                // No clock decides anything, so the numbers are the same on every machine.
+                let settings = Settings {
+                    seed,
+                    chains: Some(chains),
+                    rungs: Some(32),
+                    max_time: 1e9,
+                    ..Settings::default()
+                };
+                let found = method.estimate(&model, &settings, &Silent).unwrap();
+                (found.log_z - truth, found.std_err.unwrap())
+            })
+            .collect();
+        let errors: Vec<f64> = runs.iter().map(|(error, _)| *error).collect();
+        let (mean, mean_error) = (statistics::mean(&errors), statistics::std_err(&errors));
+        let spread = statistics::variance(&errors).sqrt();
+        let claimed = statistics::mean(&runs.iter().map(|(_, std_err)| *std_err).collect::<Vec<_>>());
+        let context = format!("{} on {name}", method.name());
+        if spread < 1e-6 {
+            // The reference is the model: nothing is left to estimate but f32 rounding.
+            assert!(mean.abs() < 1e-4, "{context}: {mean}");
+            continue;
+        }
+        assert!(mean.abs() < 4.5 * mean_error, "{context}: mean error {mean:.4} ± {mean_error:.4}");
+        assert!(spread < most_spread, "{context}: spread {spread:.4}");
+        assert!(
+            (1.0 / 1.7..1.7).contains(&(claimed / spread)),
+            "{context}: claims {claimed:.4}, spread {spread:.4}"
+        );
+    }
+}
+
+#[test]
+fn annealing_is_right() {
+    sampler_against_references("ais", 256, MOST_SPREAD);
+}
+
+#[test]
+fn reverse_annealing_is_right() {
+    sampler_against_references("reverse-ais", 256, MOST_SPREAD);
+}
+
+#[test]
+fn the_sandwich_is_right() {
+    sampler_against_references("sandwich", 256, MOST_SPREAD);
+}
+
+#[test]
+fn thermodynamic_integration_is_right() {
+    sampler_against_references("ti", 128, MOST_SPREAD);
+}
+
+#[test]
+fn importance_sampling_is_right() {
+    // Without annealing, weights on a lattice are heavy-tailed: only a larger bias would be seen there.
+    sampler_against_references("importance", 30_000, 0.3);
+}
+
+/// E → E + c lowers log Z by c, for every estimator, to rounding: the random numbers do not depend on c.
+#[test]
+fn a_constant_energy_shifts_log_z() {
+    let space = Space::new(2, Domain::Real);
+    let energy = |x: ndarray::ArrayView1<'_, f64>| x[0].powi(2) + 0.5 * (x[1] - x[0]).powi(2);
+    let plain: Arc<dyn Model> = Arc::new(FunctionModel::new(space.clone(), energy));
+    let raised: Arc<dyn Model> = Arc::new(FunctionModel::new(space, move |x| energy(x) + 3.25));
+    let settings = Settings { chains: Some(64), rungs: Some(32), max_time: 1e9, ..Settings::default() };
+    for method in ["quadrature", "ais", "sandwich", "ti", "importance"] {
+        let run = |model| by_name(method).unwrap().estimate(model, &settings, &Silent).unwrap().log_z;
+        let shift = run(&plain) - run(&raised);
+        assert!((shift - 3.25).abs() < 1e-6, "{method}: {shift}");
+    }
+}
+
+/// The number of states of a flat model.
+#[test]
+fn a_flat_energy_counts_states() {
+    let flat: Arc<dyn Model> =
+        Arc::new(FunctionModel::new(Space::new(9, Domain::Categories { states: 3 }), |_| 0.0));
+    for method in ["enumeration", "ais"] {
+        let found = by_name(method).unwrap().estimate(&flat, &Settings::default(), &Silent).unwrap();
+        assert!((found.log_z - 9.0 * 3f64.ln()).abs() < 1e-9, "{method}: {}", found.log_z);
+    }
+}
+
+/// Where annealing gets it wrong, it says so: a narrow far mode that no chain visits, and a funnel that a normal reference
+/// cannot cover. Twelve seeds each, every one wrong by more than 0.2 nat, none of them *converged*.
+#[test]
+fn wrong_answers_are_flagged() {
+    for spec in ["ref:two-modes", "ref:funnel?dim=10"] {
+        let model = builtin::parse(spec).unwrap();
+        let truth = truth(&model);
+        let flags: Vec<(f64, bool)> = (0..12)
+            .into_par_iter()
+            .map(|seed| {
+                let settings = Settings { seed, rungs: Some(100), max_time: 1e9, ..Settings::default() };
+                let found = by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
+                (found.log_z - truth, found.verdict.is_converged())
+            })
+            .collect();
+        for (error, converged) in flags {
+            assert!(error.abs() > 0.2, "{spec} is no hard reference: error {error}");
+            assert!(!converged, "{spec}: off by {error} and called converged");
+        }
+    }
+}
+
+/// A cold ferromagnet on a schedule far too short: the weights themselves give it away.
+#[test]
+fn a_cold_ferromagnet_in_a_hurry_is_flagged() {
+    let model = builtin::parse("ref:ising?side=16&coupling=0.6").unwrap();
+    let truth = truth(&model);
+    let mut wrong = 0;
+    for seed in 0..20 {
+        let settings = Settings { seed, rungs: Some(20), max_time: 1e9, ..Settings::default() };
+        let found = by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
+        if (found.log_z - truth).abs() > 0.2 {
+            wrong += 1;
+            assert!(!found.verdict.is_converged(), "seed {seed}: off by {}", found.log_z - truth);
+        }
+    }
+    assert!(wrong >= 10, "only {wrong} of 20 were wrong: too easy to show anything");
+}
