@@ -212,7 +212,7 @@ fn parse(bytes: &[u8]) -> Parsed<RunRecord> {
     if estimate.log_z.is_nan() || estimate.log_z == f64::INFINITY {
         return Err(format!("estimate.log_z is {}; no run gives that", estimate.log_z));
     }
-    if let Some(error) = estimate.std_err.filter(|error| !(*error >= 0.0)) {
+    if let Some(error) = estimate.std_err.filter(|error| error.is_nan() || *error < 0.0) {
         return Err(format!("estimate.std_err is {error}; a standard error is not negative"));
     }
     Ok(record)

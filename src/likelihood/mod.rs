@@ -34,7 +34,7 @@ impl LogZ {
         if !value.is_finite() {
             return Err(Error::setting("--log-z", value, "only a finite log Z normalises a density"));
         }
-        if !(std_err >= 0.0) {
+        if std_err.is_nan() || std_err < 0.0 {
             return Err(Error::setting("--log-z-se", std_err, "a standard error is not negative"));
         }
         Ok(Self { value, std_err, source: source.into() })
