@@ -9,5 +9,6 @@ pub mod math;
 pub mod models;
 pub mod paths;
 pub mod sampling;
+pub mod training;
 
 pub use error::{Error, Result};
