@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use lnz::io::{RunRecord, read_data, read_model, write_npy, write_rbm};
+use lnz::io::{ModelOptions, RunRecord, read_data, read_model, write_npy, write_rbm};
 use lnz::math::log_sum_exp;
 use lnz::models::{Model, Rbm, Units, builtin};
 use ndarray::{Array1, Array2, array};
@@ -308,7 +308,7 @@ fn a_run_record_normalises_as_its_own_log_z_does() {
     let record = RunRecord::read(&directory.path().join("run.json")).expect("a record");
     assert_eq!(
         record.model.digest,
-        read_model(&directory.path().join("model.npz"), &Default::default()).expect("valid").digest
+        read_model(&directory.path().join("model.npz"), &ModelOptions::default()).expect("valid").digest
     );
     let value = json(
         directory.path(),
