@@ -60,13 +60,13 @@ impl Arguments {
         let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
         let source = self.options.load(&self.model)?;
         let data = self.training.read(&source.model.space())?;
-        let examples = data.as_ref().map_or(0, |data| data.nrows());
+        let examples = data.as_ref().map_or(0, ndarray::ArrayBase::nrows);
         let settings = arguments::settings(&self.effort, Some(&self.walk), data, &source.model.space())?;
         let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
         let estimate = estimator.estimate(&source.model, &settings, &Progress::new(self.running.quiet))?;
         if let Some(path) = &self.out {
             let record = RunRecord::new(
-                self.command(estimator.name()),
+                command(estimator.name()),
                 ModelRecord::new(&source.model, &source.name, &source.digest),
                 self.options.temperature,
                 self.training.data.as_ref().map(|path| DataRecord {
@@ -81,20 +81,21 @@ impl Arguments {
         }
         Ok(report(&source, self.options.temperature, &estimate, self.json, self.running.quiet))
     }
+}
 
-    /// The arguments that this run was started with, but with the method that was chosen.
-    fn command(&self, method: &str) -> String {
-        let mut words: Vec<String> = std::env::args().skip(1).map(|word| print::quoted(&word)).collect();
-        words.insert(0, "lnz".into());
-        match words.iter().position(|word| word == "--method") {
-            Some(at) if at + 1 < words.len() => words[at + 1] = method.into(),
-            _ => {
-                words.retain(|word| !word.starts_with("--method="));
-                words.push(format!("--method={method}"));
-            }
+/// The arguments that this run was started with, but with the method that was chosen.
+fn command(method: &str) -> String {
+    let mut words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| print::quoted(&word.to_string_lossy())).collect();
+    words.insert(0, "lnz".into());
+    match words.iter().position(|word| word == "--method") {
+        Some(at) if at + 1 < words.len() => words[at + 1] = method.into(),
+        _ => {
+            words.retain(|word| !word.starts_with("--method="));
+            words.push(format!("--method={method}"));
         }
-        words.join(" ")
     }
+    words.join(" ")
 }
 
 /// What `auto` means: the quickest exact method if it takes neither long nor much memory, else annealing.

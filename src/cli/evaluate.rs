@@ -184,12 +184,13 @@ impl Arguments {
             text += &self.one_as_text(second);
             let who = if difference.mean > 0.0 { &first.source.name } else { &second.source.name };
             let size = difference.mean.abs() / difference.combined_std_err;
-            text += &format!(
+            let headline = format!(
                 "\ndifference = {} nats per example, {} minus {}\n",
                 print::number(difference.mean, difference.combined_std_err),
                 first.source.name,
                 second.source.name
             );
+            text += &headline;
             let verdict = if size.is_nan() || size < 2.0 {
                 "too small to tell the models apart".to_owned()
             } else {

@@ -92,13 +92,9 @@ impl Arguments {
                 ("model", print::model(&source, self.options.temperature)),
                 ("sha-256", source.digest.clone()),
             ];
-            lines.extend(
-                source
-                    .notes
-                    .iter()
-                    .enumerate()
-                    .map(|(i, note)| (if i == 0 { "file" } else { "" }, note.clone())),
-            );
+            // The digest has a line of its own.
+            let notes = source.notes.iter().filter(|note| !note.starts_with("sha256:"));
+            lines.extend(notes.enumerate().map(|(i, note)| (if i == 0 { "file" } else { "" }, note.clone())));
             lines.extend(facts.iter().map(|(name, value)| (*name, value.clone())));
             for method in &methods {
                 lines.push((

@@ -84,7 +84,7 @@ fn as_text(references: &[Listed]) -> String {
         let log_z = reference
             .log_z
             .map_or_else(String::new, |log_z| format!("; log Z = {} as it is", print::exact(log_z)));
-        text += &format!("\n  {}  {}{log_z}\n", reference.name, reference.summary);
+        text.extend(["\n  ", &reference.name, "  ", reference.summary, &log_z, "\n"]);
         let parameters: Vec<_> = reference
             .parameters
             .iter()
@@ -101,7 +101,7 @@ fn as_text(references: &[Listed]) -> String {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.split_inclusive('\n').flat_map(|line| ["  ", line]).collect()
 }
 
 fn as_json(references: &[Listed]) -> String {

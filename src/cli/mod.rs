@@ -103,10 +103,17 @@ pub(crate) fn finish(outcome: Result<Report>) -> ExitCode {
     }
 }
 
-/// Prints what clap has to say: help and version on stdout, wrong usage on stderr.
+/// Prints what clap has to say: help and version on stdout; wrong usage on stderr as one line, and a hint.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody is there to be told when neither stream can be written.
-    let _ = error.print();
+    let text = error.render().to_string();
+    if error.use_stderr() && text.starts_with("error:") {
+        let message = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = message.split_whitespace().collect();
+        to_stderr(&format!("{}\n\nFor more information, try '--help'.", words.join(" ")));
+    } else {
+        // Nobody is there to be told when neither stream can be written.
+        let _ = error.print();
+    }
     ExitCode::from(error.exit_code() as u8)
 }
 

@@ -104,9 +104,9 @@ impl Options {
                 UnitsChoice::Bits => Units::Bits,
                 UnitsChoice::Spins => Units::Spins,
             }),
-            grbm_convention: Some(match self.grbm_convention {
-                Some(ConventionChoice::Hinton) => Convention::Hinton,
-                Some(ConventionChoice::Cho) | None => Convention::Cho,
+            grbm_convention: self.grbm_convention.map(|convention| match convention {
+                ConventionChoice::Cho => Convention::Cho,
+                ConventionChoice::Hinton => Convention::Hinton,
             }),
         };
         let loaded = io::read_model(path, &options).map_err(|error| hint(error, name))?;

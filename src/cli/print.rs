@@ -104,7 +104,11 @@ pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -
         (Some(error), Some(bounds)) => {
             format!("log Z = {} nats   ({})", with_error(estimate.log_z, *error), interval(bounds))
         }
-        (None, _) if is_exact(estimate) => format!("log Z = {} nats   (exact)", exact(estimate.log_z)),
+        (None, Some(_)) => {
+            let error = estimate.diagnostics.discretisation_error.unwrap_or(0.0);
+            format!("log Z = {} nats   (estimated error of the integration)", number(estimate.log_z, error))
+        }
+        (None, None) if is_exact(estimate) => format!("log Z = {} nats   (exact)", exact(estimate.log_z)),
         (error, _) => format!("log Z = {} nats", number(estimate.log_z, error.unwrap_or(0.0))),
     };
     let mut lines = vec![
@@ -150,6 +154,9 @@ fn effort(estimate: &Estimate) -> String {
     }
     if let Some(shape) = figures.pareto_shape {
         parts.push(format!("Pareto shape {shape:.2}"));
+    }
+    if let Some(time) = figures.autocorrelation_time {
+        parts.push(format!("autocorrelation time {time:.1}"));
     }
     if let Some(acceptance) = figures.acceptance_mean {
         parts.push(format!("acceptance {:.0} %", 100.0 * acceptance));

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Model file, or ref:NAME?key=value&… (see lnz list)
     model: String,
     /// How many
-    #[arg(short = 'n', long = "count", value_name = "N", value_parser = arguments::count, allow_negative_numbers = true)]
+    #[arg(short = 'n', value_name = "N", value_parser = arguments::count, allow_negative_numbers = true)]
     count: usize,
     /// Where to: one draw per row
     #[arg(long, value_name = "FILE.npy|.npz|.csv")]

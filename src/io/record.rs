@@ -212,7 +212,7 @@ fn parse(bytes: &[u8]) -> Parsed<RunRecord> {
     if estimate.log_z.is_nan() || estimate.log_z == f64::INFINITY {
         return Err(format!("estimate.log_z is {}; no run gives that", estimate.log_z));
     }
-    if let Some(error) = estimate.std_err.filter(|error| !(*error >= 0.0)) {
+    if let Some(error) = estimate.std_err.filter(|error| error.is_nan() || *error < 0.0) {
         return Err(format!("estimate.std_err is {error}; a standard error is not negative"));
     }
     Ok(record)
@@ -254,4 +254,92 @@ pub fn digest_of_reference(spec: &str) -> Result<String> {
         })
         .collect();
     Ok(digest(format!("ref:{name}?{}", parameters.join("&")).as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimators::estimate::{Evidence, Rung};
+    use crate::estimators::{Estimator, Silent, Verdict, Warning, ais::Ais};
+
+    fn record() -> RunRecord {
+        let spec = "ref:rbm?visible=8&hidden=4";
+        let model = builtin::parse(spec).expect("valid");
+        let settings = Settings { rungs: Some(20), ..Settings::default() };
+        let estimate = Ais.estimate(&model, &settings, &Silent).expect("runs");
+        let digest = digest_of_reference(spec).expect("valid");
+        RunRecord::new("lnz".into(), ModelRecord::new(&model, spec, &digest), 1.0, None, &settings, &estimate)
+    }
+
+    #[test]
+    fn infinities_and_nan_survive() {
+        let mut record = record();
+        let estimate = &mut record.estimate;
+        estimate.std_err = Some(f64::INFINITY);
+        estimate.trace.log_weights[3] = f64::NEG_INFINITY;
+        estimate.trace.rungs.push(Rung {
+            log_ratio: f64::NAN,
+            acceptance: Some(f64::INFINITY),
+            ..Rung::default()
+        });
+        estimate.diagnostics.evidence.push(Evidence {
+            source: "inf".into(),
+            log_z: f64::NEG_INFINITY,
+            std_err: f64::INFINITY,
+            agrees: false,
+        });
+        estimate.verdict = Verdict::from_reasons(vec![
+            Warning::Disagreement {
+                source: "another run".into(),
+                other: f64::NEG_INFINITY,
+                z: f64::INFINITY,
+            },
+            Warning::GuessedBaseRates,
+        ]);
+        let text = to_json(&record);
+        let back = parse(text.as_bytes()).expect("what was written");
+        assert_eq!(text, to_json(&back));
+        assert_eq!(back.estimate.std_err, Some(f64::INFINITY));
+        assert_eq!(back.estimate.trace.log_weights, record.estimate.trace.log_weights);
+        assert!(back.estimate.trace.rungs.last().expect("pushed").log_ratio.is_nan());
+        assert_eq!(back.estimate.diagnostics.evidence, record.estimate.diagnostics.evidence);
+        assert_eq!(back.estimate.verdict, record.estimate.verdict);
+        assert_eq!(back.settings, record.settings);
+        assert_eq!(back.model, record.model);
+    }
+
+    #[test]
+    fn every_number_comes_back_to_the_bit() {
+        let record = record();
+        let back = parse(to_json(&record).as_bytes()).expect("what was written");
+        assert_eq!(back.estimate.log_z.to_bits(), record.estimate.log_z.to_bits());
+        assert_eq!(back.estimate.trace, record.estimate.trace);
+        assert_eq!(back.estimate.cost, record.estimate.cost);
+    }
+
+    #[test]
+    fn damage_is_told() {
+        let text = to_json(&record());
+        for (from, to, says) in [
+            ("\"format\":1", "\"format\":2", "version 2"),
+            ("\"log_z\":", "\"lgz\":", "log_z"),
+            ("{", "", "not a run record"),
+            ("\"temperature\":1.0", "\"temperature\":\"hot\"", "damaged"),
+        ] {
+            let message = parse(text.replacen(from, to, 1).as_bytes()).expect_err(to);
+            assert!(message.contains(says), "{message}");
+        }
+        for length in (0..text.len()).step_by(97) {
+            assert!(parse(&text.as_bytes()[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn references_are_the_same_however_they_are_written() {
+        let digest = |spec: &str| digest_of_reference(spec).expect("valid");
+        assert_eq!(digest("ref:ising"), digest("ref:ising?side=8"));
+        assert_eq!(digest("ref:ising?side=5&field=1"), digest("ref:ising?field=1&side=5"));
+        assert_ne!(digest("ref:ising"), digest("ref:ising?side=9"));
+        assert!(digest_of_reference("ref:nothing").is_err());
+    }
 }

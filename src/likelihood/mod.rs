@@ -34,18 +34,19 @@ impl LogZ {
         if !value.is_finite() {
             return Err(Error::setting("--log-z", value, "only a finite log Z normalises a density"));
         }
-        if !(std_err >= 0.0) {
+        if std_err.is_nan() || std_err < 0.0 {
             return Err(Error::setting("--log-z-se", std_err, "a standard error is not negative"));
         }
         Ok(Self { value, std_err, source: source.into() })
     }
 
-    /// The log Z of an estimate.
+    /// The log Z of an estimate, with its standard error, else with its estimated error of integration, else exact.
     ///
     /// # Errors
     /// As [`LogZ::new`].
     pub fn of(estimate: &Estimate, source: impl Into<String>) -> Result<Self> {
-        Self::new(estimate.log_z, estimate.std_err.unwrap_or(0.0), source)
+        let error = estimate.std_err.or(estimate.diagnostics.discretisation_error).unwrap_or(0.0);
+        Self::new(estimate.log_z, error, source)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Adaptive integration over boxes: the cells with the largest errors are halved until the rest is accurate.
 
+use std::f64::consts::SQRT_2;
 use std::time::Instant;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::density::{Density, Frame};
@@ -16,6 +17,19 @@ pub(super) struct Peak {
     pub(super) widths: Vec<f64>,
 }
 
+impl Peak {
+    /// The peak with the `flattened` axes in t instead of z = √2 atanh t.
+    pub(super) fn flatten(&self, flattened: &[bool]) -> Self {
+        let mut peak = self.clone();
+        for axis in (0..flattened.len()).filter(|&axis| flattened[axis]) {
+            let t = (self.at[axis] / SQRT_2).tanh();
+            peak.at[axis] = t;
+            peak.widths[axis] *= (1.0 - t * t) / SQRT_2;
+        }
+        peak
+    }
+}
+
 /// exp(log f − shift) in the frame's coordinates, and what may be spent on it.
 #[derive(Debug)]
 pub(super) struct Integrand<'a> {
@@ -25,6 +39,8 @@ pub(super) struct Integrand<'a> {
     pub(super) rule: &'a Rule,
     /// The highest log f known; a value above it by [`SURPRISE`] ends the attempt.
     pub(super) shift: f64,
+    /// Axes along which regions are given in t with z = √2 atanh t, which makes a Gaussian of unit width nearly flat.
+    pub(super) flattened: &'a [bool],
     pub(super) most_evaluations: u64,
     pub(super) deadline: Instant,
 }
@@ -65,6 +81,14 @@ pub(super) struct Region {
 }
 
 impl Region {
+    /// The region with the `flattened` axes in t instead of z = √2 atanh t.
+    pub(super) fn flatten(&self, flattened: &[bool]) -> Self {
+        let each = |ends: &[f64]| {
+            ends.iter().zip(flattened).map(|(z, flat)| if *flat { (z / SQRT_2).tanh() } else { *z }).collect()
+        };
+        Self { lower: each(&self.lower), upper: each(&self.upper) }
+    }
+
     fn halves(&self, axis: usize) -> [Self; 2] {
         let middle = 0.5 * (self.lower[axis] + self.upper[axis]);
         let (mut left, mut right) = (self.clone(), self.clone());
@@ -88,6 +112,17 @@ impl Region {
             rest.upper[axis] = inner.upper[axis];
         }
         shells
+    }
+
+    /// The smallest region that holds both.
+    pub(super) fn union(&self, other: &Self) -> Self {
+        let merge = |a: &[f64], b: &[f64], pick: fn(f64, f64) -> f64| {
+            a.iter().zip(b).map(|(a, b)| pick(*a, *b)).collect()
+        };
+        Self {
+            lower: merge(&self.lower, &other.lower, f64::min),
+            upper: merge(&self.upper, &other.upper, f64::max),
+        }
     }
 
     /// The region twice as wide about the same centre.
@@ -115,12 +150,10 @@ impl Integrand<'_> {
         regions: Vec<Region>,
         tolerance: impl Fn(f64) -> f64,
     ) -> Result<Sum, Stop> {
-        let mut pending: Vec<Region> = regions.into_iter().flat_map(|region| self.refine(region)).collect();
-        let mut cells: Vec<Cell> = Vec::new();
+        let pending: Vec<Region> = regions.into_iter().flat_map(|region| self.refine(region)).collect();
+        let mut cells: Vec<Cell> =
+            pending.into_par_iter().map(|region| self.evaluate(region)).collect::<Result<_, Stop>>()?;
         loop {
-            let fresh: Vec<Cell> =
-                pending.into_par_iter().map(|region| self.evaluate(region)).collect::<Result<_, Stop>>()?;
-            cells.extend(fresh);
             // A stable order, so that the sum does not depend on how cells were found.
             cells.sort_by(|a, b| b.error.total_cmp(&a.error));
             let value: f64 = cells.iter().map(|cell| cell.value).sum();
@@ -140,8 +173,6 @@ impl Integrand<'_> {
                 split += 1;
             }
             let kept = cells.split_off(split.max(1));
-            pending = cells.into_iter().flat_map(|cell| cell.region.halves(cell.axis)).collect();
-            cells = kept;
             let stuck = |region: &Region| {
                 region
                     .lower
@@ -149,10 +180,25 @@ impl Integrand<'_> {
                     .zip(&region.upper)
                     .any(|(low, high)| (high - low) <= 1e-13 * low.abs().max(high.abs()).max(1e-3))
             };
-            if pending.iter().any(stuck) {
+            if cells.iter().any(|cell| stuck(&cell.region)) {
                 return Ok(Sum { value, error, exhausted: true });
             }
+            let halves: Vec<[Cell; 2]> =
+                cells.into_par_iter().map(|cell| self.split(cell)).collect::<Result<_, Stop>>()?;
+            cells = kept;
+            cells.extend(halves.into_iter().flatten());
         }
+    }
+
+    /// Both halves of a cell. What halving changed bounds their errors from below: two rules may agree by chance.
+    fn split(&self, cell: Cell) -> Result<[Cell; 2], Stop> {
+        let [left, right] = cell.region.halves(cell.axis);
+        let mut halves = [self.evaluate(left)?, self.evaluate(right)?];
+        let change = (halves[0].value + halves[1].value - cell.value).abs();
+        for half in &mut halves {
+            half.error = half.error.max(0.25 * change);
+        }
+        Ok(halves)
     }
 
     /// Cells no wider than a few widths of every mode in or near them.
@@ -184,18 +230,33 @@ impl Integrand<'_> {
         done
     }
 
+    /// log f of the rows, in parallel where they are many.
+    fn logs(&self, states: &Array2<f64>) -> Result<Vec<f64>> {
+        let parts: Vec<_> = states.axis_chunks_iter(Axis(0), 4096).collect();
+        let logs: Vec<_> = parts.into_par_iter().map(|part| self.density.log(part)).collect::<Result<_>>()?;
+        Ok(logs.into_iter().flatten().collect())
+    }
+
     fn evaluate(&self, region: Region) -> Result<Cell, Stop> {
         let dim = region.lower.len();
         let half: Vec<f64> = (0..dim).map(|i| 0.5 * (region.upper[i] - region.lower[i])).collect();
-        let points = Array2::from_shape_fn(self.rule.nodes.dim(), |(node, i)| {
+        let mut points = Array2::from_shape_fn(self.rule.nodes.dim(), |(node, i)| {
             region.lower[i] + half[i] * (1.0 + self.rule.nodes[[node, i]])
         });
+        let mut jacobians = vec![1.0; points.nrows()];
+        for axis in (0..dim).filter(|&axis| self.flattened[axis]) {
+            for (t, jacobian) in points.column_mut(axis).iter_mut().zip(&mut jacobians) {
+                *jacobian *= SQRT_2 / (1.0 - *t * *t);
+                *t = SQRT_2 * t.atanh();
+            }
+        }
         let states = self.frame.states(points.view());
-        let logs = self.density.log(states.view())?;
+        let logs = self.logs(&states)?;
         if let Some(node) = logs.iter().position(|log| *log > self.shift + SURPRISE) {
             return Err(Stop::Higher(states.row(node).to_vec()));
         }
-        let values: Vec<f64> = logs.iter().map(|log| (log - self.shift).exp()).collect();
+        let values: Vec<f64> =
+            logs.iter().zip(&jacobians).map(|(log, jacobian)| jacobian * (log - self.shift).exp()).collect();
         let applied = self.rule.apply(&values);
         let volume: f64 = half.iter().map(|h| 2.0 * h).product();
         Ok(Cell { value: applied.mean * volume, error: applied.error * volume, axis: applied.axis, region })

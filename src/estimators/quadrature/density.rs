@@ -51,7 +51,8 @@ impl Density {
         }
     }
 
-    /// log f at one point, −∞ outside the box and where E overflows or cannot be told far out.
+    /// log f at one point of a search, −∞ outside the box. A search goes far out, where terms of an energy may overflow to
+    /// ∞ − ∞ or 0 · ∞, so it takes NaN for −∞; a NaN where the mass is meets [`Density::log`] later.
     pub(super) fn log_at(&self, x: &[f64]) -> Result<f64> {
         let inside =
             x.iter().zip(self.lower.iter().zip(&self.upper)).all(|(x, (low, high))| low <= x && x <= high);
@@ -59,7 +60,11 @@ impl Density {
             return Ok(f64::NEG_INFINITY);
         }
         let row = ArrayView2::from_shape((1, x.len()), x).expect("one row of d numbers");
-        Ok(self.log(row)?[0])
+        self.evaluations.fetch_add(1, Ordering::Relaxed);
+        match -self.model.energy(row)[0] {
+            log if log == f64::INFINITY => Err(Error::NonFinite { chain: 0, beta: 1.0, value: log }),
+            log => Ok(log.max(f64::NEG_INFINITY)),
+        }
     }
 }
 

@@ -9,11 +9,13 @@ use crate::models::Model;
 
 mod cells;
 mod density;
+mod lattice_sum;
 mod modes;
 mod rules;
 
 use cells::{Integrand, Peak, Region, Stop, Sum};
 use density::Density;
+use lattice_sum::Lattices;
 use rules::Rule;
 
 const NAME: &str = "quadrature";
@@ -25,9 +27,11 @@ const TARGET: [f64; MOST_DIM + 1] = [0.0, 1e-8, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4];
 const WORST: [f64; MOST_DIM + 1] = [0.0, 1e-6, 1e-6, 1e-4, 1e-3, 1e-3, 1e-3];
 /// Energies that may be evaluated, by dimension.
 const BUDGET: [u64; MOST_DIM + 1] =
-    [0, 2_000_000, 20_000_000, 40_000_000, 40_000_000, 60_000_000, 60_000_000];
+    [0, 10_000_000, 20_000_000, 40_000_000, 40_000_000, 60_000_000, 60_000_000];
 /// Widths of a mode that the first region reaches beyond it.
 const REACH: [f64; MOST_DIM + 1] = [0.0, 8.0, 8.0, 8.0, 6.5, 6.0, 6.0];
+/// Farthest edge of a region, in widths of the main mode, for which axes are flattened; beyond it t would crowd at ±1.
+const FLAT: f64 = 9.0;
 /// How often the region is doubled at most, by dimension.
 const DOUBLINGS: [usize; MOST_DIM + 1] = [0, 80, 40, 24, 20, 16, 16];
 /// Doublings in a row that add no less than the one before, which show that the integral diverges.
@@ -101,6 +105,15 @@ fn accept(answer: Answer, density: &Density, settings: &Settings) -> Result<Answ
     if answer.error <= worst && answer.log_z.is_finite() {
         return Ok(answer);
     }
+    if answer.error == f64::INFINITY {
+        return Err(Error::NotReached {
+            estimator: NAME,
+            message: format!(
+                "after {} energies the tails had not decayed enough to say how much they hold; they may be too heavy to integrate",
+                density.evaluations()
+            ),
+        });
+    }
     Err(Error::NotReached {
         estimator: NAME,
         message: format!(
@@ -128,13 +141,16 @@ fn attempt(
         })
         .collect::<Result<_>>()?;
     let rule = Rule::new(dim);
+    let spent = density.evaluations();
+    let plain = vec![false; dim];
     let integrand = Integrand {
         density,
         frame: &frame,
         peaks: &peaks,
         rule: &rule,
         shift: modes[0].height,
-        most_evaluations: BUDGET[dim],
+        flattened: &plain,
+        most_evaluations: spent + BUDGET[dim],
         deadline,
     };
     let target = TARGET[dim];
@@ -154,18 +170,47 @@ fn attempt(
             .collect()
     };
     let region = Region { lower: edge(-1.0), upper: edge(1.0) };
-    let (sum, tail) = with_tails(&integrand, region, target, kind)?;
+    if dim > 3 {
+        let lattices = Lattices {
+            density,
+            frame: &frame,
+            peaks: &peaks,
+            shift: modes[0].height,
+            most_evaluations: spent + BUDGET[dim] / 3,
+            deadline,
+        };
+        if let Some((sum, extent)) = lattices.integrate(0.5 * target)? {
+            let (sum, tail) = with_tails(&integrand, sum, region.union(&extent), target, kind)?;
+            return Ok(finish(sum.value, sum.error + tail));
+        }
+    }
+    // Rules of low degree gain most from a flat integrand; shells hold next to nothing and are left alone.
+    let flattened: Vec<bool> =
+        (0..dim).map(|i| dim > 3 && region.lower[i] > -FLAT && region.upper[i] < FLAT).collect();
+    let flat_peaks: Vec<Peak> = peaks.iter().map(|peak| peak.flatten(&flattened)).collect();
+    let central = Integrand {
+        density,
+        frame: &frame,
+        peaks: &flat_peaks,
+        rule: &rule,
+        shift: modes[0].height,
+        flattened: &flattened,
+        most_evaluations: spent + BUDGET[dim] / 3 * 2,
+        deadline,
+    };
+    let sum = central.integrate(vec![region.flatten(&flattened)], |value| 0.5 * target * value)?;
+    let (sum, tail) = with_tails(&integrand, sum, region, target, kind)?;
     Ok(finish(sum.value, sum.error + tail))
 }
 
 /// The integral over all of space by doubling `region` until the last doublings add next to nothing, and what may lie beyond.
 fn with_tails(
     integrand: &Integrand<'_>,
+    mut total: Sum,
     mut region: Region,
     target: f64,
     kind: &'static str,
 ) -> Result<(Sum, f64), Stop> {
-    let mut total = integrand.integrate(vec![region.clone()], |value| 0.5 * target * value)?;
     let mut previous = total.value;
     let mut ratios: Vec<f64> = Vec::new();
     for _ in 0..DOUBLINGS[region.lower.len()] {
@@ -176,17 +221,17 @@ fn with_tails(
         })?;
         total.value += shell.value;
         total.error += shell.error;
-        total.exhausted |= shell.exhausted;
         region = outer;
         let ratio = if previous > 0.0 { shell.value / previous } else { 0.0 };
         ratios.push(ratio);
         previous = shell.value;
-        let recent = &ratios[ratios.len().saturating_sub(GROWING)..];
-        if ratios.len() > GROWING + 1 && recent.iter().all(|ratio| *ratio > 0.999) {
+        let recent = ratios.iter().rev().take_while(|ratio| **ratio > 0.999).count();
+        if recent >= if shell.exhausted { 3 } else { GROWING } {
             return Err(Stop::Failed(Error::NotNormalisable {
                 model: kind,
                 message: format!(
-                    "the integral of exp(-E) grows without limit: each doubling of the region adds {ratio:.3} times as much as the one before"
+                    "the integral of exp(-E) grows without limit: over {recent} doublings of the region each added no less than the \
+                     one before, the last {ratio:.2} times as much"
                 ),
             }));
         }
@@ -197,7 +242,7 @@ fn with_tails(
         if settled && tail <= 0.3 * target * total.value {
             return Ok((total, tail));
         }
-        if total.exhausted {
+        if shell.exhausted {
             return Ok((total, if settled { tail } else { f64::INFINITY }));
         }
     }

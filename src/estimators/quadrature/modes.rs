@@ -74,8 +74,7 @@ fn starts(density: &Density, given: &[Vec<f64>], seed: u64) -> Result<Vec<(Vec<f
     let mut generator = Stream::new(seed).child(0x9d).generator();
     let mut starts: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
     let keep = |points: Vec<Vec<f64>>, sizes: &[f64], count: usize, starts: &mut Vec<_>| -> Result<()> {
-        let rows = Array2::from_shape_fn((points.len(), dim), |(i, axis)| points[i][axis]);
-        let logs = density.log(rows.view())?;
+        let logs: Vec<f64> = points.iter().map(|x| density.log_at(x)).collect::<Result<_>>()?;
         let mut order: Vec<usize> = (0..points.len()).filter(|&i| logs[i] > f64::NEG_INFINITY).collect();
         order.sort_by(|&a, &b| logs[b].total_cmp(&logs[a]));
         starts.extend(order.into_iter().take(count).map(|i| (points[i].clone(), sizes.to_vec())));

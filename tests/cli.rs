@@ -1,0 +1,349 @@
+//! The program as a person meets it: what it prints, what its exit status says, and numbers that are right.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lnz::io::{ModelOptions, RunRecord, read_data, read_model, write_npy, write_rbm};
+use lnz::math::log_sum_exp;
+use lnz::models::{Model, Rbm, Units, builtin};
+use ndarray::{Array1, Array2, array};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn lnz(directory: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lnz"))
+        .args(arguments.split_whitespace())
+        .current_dir(directory)
+        .output()
+        .expect("the program starts")
+}
+
+/// stdout, with the exit status checked.
+fn ok(directory: &Path, arguments: &str, status: i32) -> String {
+    let output = lnz(directory, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "lnz {arguments}\n{errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn json(directory: &Path, arguments: &str, status: i32) -> Value {
+    let text = ok(directory, arguments, status);
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("lnz {arguments}: {e}\n{text}"))
+}
+
+/// stdout without what the clock says.
+fn timeless(text: &str) -> String {
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("  time")).collect();
+    kept.join("\n")
+}
+
+/// The same with numbers that were sampled as `#`: other vector instructions round in another order.
+fn figureless(text: &str) -> String {
+    let word = |word: &str| {
+        let number = word.trim_end_matches([',', ')']);
+        if number.contains('.') && number.parse::<f64>().is_ok() {
+            word.replace(number, "#")
+        } else {
+            word.into()
+        }
+    };
+    let line = |line: &str| {
+        let line = line.split(' ').map(word).collect::<Vec<String>>().join(" ");
+        match line.split_once("sample size ") {
+            Some((before, after)) => {
+                format!("{before}sample size #{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+            }
+            None => line,
+        }
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// A machine of four by three units, and its sixteen states.
+fn machine(directory: &Path) -> (Rbm, Array2<f64>) {
+    let weights = Array2::from_shape_fn((4, 3), |(i, j)| ((5 * i + 3 * j) % 7) as f64 / 4.0 - 0.75);
+    let visible_bias = Array1::linspace(-0.5, 0.4, 4);
+    let rbm = Rbm::new(weights, visible_bias, array![0.1, 0.0, -0.2], Units::Bits).expect("valid");
+    write_rbm(&directory.join("model.npz"), &rbm).expect("writable");
+    (rbm, Array2::from_shape_fn((16, 4), |(row, column)| (row >> column & 1) as f64))
+}
+
+fn number(value: &Value, path: &str) -> f64 {
+    value.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} in {value}"))
+}
+
+#[test]
+fn estimate_prints_what_a_person_needs() {
+    let directory = temporary();
+    let text = ok(directory.path(), "estimate ref:rbm?visible=12&hidden=6 --method ais --seed 3", 0);
+    insta::assert_snapshot!(figureless(&timeless(&text)), @r"
+    log Z = # ± # nats   (95 % interval # … #)
+      model     ref:rbm?visible=12&hidden=6: rbm on {0, 1}^12
+      method    ais (unbiased for Z, so low on average for log Z)
+      verdict   converged
+      effort    512 chains, 32 rungs, effective sample size #, Pareto shape #
+      evidence  # ± #, a second forward run (256 chains, 16 rungs): agrees
+                # ± #, reverse annealing from the second run's ends (256 chains, 16 rungs): agrees
+    ");
+    let text = ok(directory.path(), "estimate ref:rbm", 0);
+    insta::assert_snapshot!(timeless(&text), @r"
+    log Z = 68.977381078 nats   (exact)
+      model    ref:rbm: rbm on {0, 1}^100
+      method   enumeration (exact)
+      verdict  converged
+    ");
+    let text = ok(directory.path(), "exact ref:gaussian --temperature 2", 0);
+    insta::assert_snapshot!(timeless(&text), @r"
+    log Z = 8.046635256 nats   (exact)
+      model    ref:gaussian: gaussian on real numbers^10, at temperature 2
+      method   closed-form (exact)
+      verdict  converged
+    ");
+}
+
+#[test]
+fn what_did_not_converge_says_so_and_why() {
+    let directory = temporary();
+    let arguments = "estimate ref:spin-glass?side=12&coupling=3 --method ais --rungs 3 --chains 128";
+    let text = ok(directory.path(), arguments, 3);
+    assert!(text.starts_with("log Z = ") && text.contains("NOT CONVERGED"), "{text}");
+    assert!(text.contains("effective sample size") && text.contains("--rungs"), "{text}");
+    let value = json(directory.path(), &format!("{arguments} --json"), 3);
+    assert_eq!(value["verdict"], "not-converged");
+    let reasons = value["reasons"].as_array().expect("a list");
+    assert!(reasons.iter().all(|reason| reason["message"].is_string() && reason["kind"].is_string()));
+    assert!(reasons.iter().any(|reason| reason["kind"] == "few-effective-samples"), "{value}");
+}
+
+#[test]
+fn evaluate_prints_both_errors_and_the_difference() {
+    let directory = temporary();
+    let (_, states) = machine(directory.path());
+    write_npy(&directory.path().join("states.npy"), states.view().into_dyn()).expect("writable");
+    let text = ok(
+        directory.path(),
+        "evaluate model.npz --data states.npy --log-z 4.5 --log-z-se 0.05 --against ref:independent?dim=4",
+        0,
+    );
+    insta::assert_snapshot!(text, @r"
+    mean log-likelihood = -2.515 ± 0.099 nats per example
+      of the data         ± 0.085 nats
+      of log Z            ± 0.050 nats
+      bits per dimension  0.9070
+      log Z               4.500 ± 0.050, by --log-z
+      model               model.npz: rbm on {0, 1}^4
+      data                states.npy, 16 examples
+
+    mean log-likelihood = -3.36 ± 0.29 nats per example
+      of the data         ± 0.29 nats
+      of log Z            ± 0 (exact)
+      bits per dimension  1.2126
+      log Z               1.774712657, estimated by closed-form
+      model               ref:independent?dim=4: independent on {0, 1}^4
+      data                states.npy, 16 examples
+
+    difference = 0.85 ± 0.33 nats per example, model.npz minus ref:independent?dim=4
+      of the data    ± 0.32 nats
+      of both log Z  ± 0.050 nats
+      better on      68.8 % of the examples
+      so             model.npz is better by 2.6 standard errors
+    ");
+}
+
+#[test]
+fn inspect_and_sample_say_what_they_did() {
+    let directory = temporary();
+    machine(directory.path());
+    let text = ok(directory.path(), "inspect model.npz", 0);
+    assert!(text.contains("\nsha-256 "), "{text}");
+    // The digest is that of the archive, which may change with the crate that writes it.
+    let text = text.lines().filter(|line| !line.starts_with("sha-256")).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(text, @r"
+    model              model.npz: rbm on {0, 1}^4
+    file               format: .npz
+                       `b` [4] f64: visible bias
+                       `c` [3] f64: hidden bias
+                       `W` [4, 3] f64: weights
+                       4 visible and 3 hidden units; W is visible-hidden, by the lengths of the biases
+                       units are 0/1
+    visible units      4
+    hidden units       3
+    base rates stored  no
+    closed-form        no: no formula is known for the log Z of this rbm
+    kaufman            no: it is for the Ising model, not for this rbm
+    transfer-matrix    no: it is for Ising and Potts models on lattices, not for this rbm
+    enumeration        applies, predicted to take under a millisecond
+    quadrature         no: {0, 1}^4 is not continuous; use enumeration or a sampler
+    annealing          block Gibbs
+    ");
+    let text = ok(directory.path(), "sample model.npz -n 7 --out draws.csv", 0);
+    insta::assert_snapshot!(text, @r"
+    7 draws in draws.csv
+      model  model.npz: rbm on {0, 1}^4
+      how    exact draws from the table of all probabilities
+    ");
+    let rows = read_data(&directory.path().join("draws.csv"), None).expect("a table");
+    assert_eq!(rows.dim(), (7, 4));
+}
+
+#[test]
+fn list_names_every_model_reference_and_estimator() {
+    let directory = temporary();
+    let text = ok(directory.path(), "list", 0);
+    let value = json(directory.path(), "list --json", 0);
+    for reference in builtin::REFERENCES {
+        assert!(text.contains(&format!("ref:{}", reference.name)), "{}", reference.name);
+    }
+    for estimator in lnz::estimators::REGISTRY {
+        assert!(text.contains(estimator.name()), "{}", estimator.name());
+    }
+    assert_eq!(value["references"].as_array().map(Vec::len), Some(builtin::REFERENCES.len()));
+    assert_eq!(value["estimators"].as_array().map(Vec::len), Some(lnz::estimators::REGISTRY.len()));
+    let funnel = value["references"].as_array().expect("a list").iter().find(|r| r["name"] == "ref:funnel");
+    let exact = builtin::parse("ref:funnel").expect("valid").closed_form().expect("a formula");
+    assert_eq!(funnel.expect("listed")["log_z"].as_f64(), Some(exact));
+}
+
+#[test]
+fn json_holds_every_field() {
+    let directory = temporary();
+    let value = json(directory.path(), "estimate ref:rbm --method ais --seed 7 --json", 0);
+    for path in [
+        "/log_z",
+        "/std_err",
+        "/interval/lower",
+        "/interval/upper",
+        "/interval/level",
+        "/cost/energy_evaluations",
+        "/cost/gradient_evaluations",
+        "/cost/sweeps",
+        "/cost/seconds",
+        "/cost/phases/0/seconds",
+        "/diagnostics/effective_sample_size",
+        "/diagnostics/evidence/0/log_z",
+        "/model/temperature",
+        "/model/space/dim",
+    ] {
+        number(&value, path);
+    }
+    assert_eq!(value["method"], "ais");
+    assert_eq!(value["verdict"], "converged");
+    assert_eq!(value["seed"], 7);
+    assert!(value["guarantee"].as_str().expect("text").contains("unbiased"));
+    assert!(value["warnings"][0]["message"].as_str().expect("text").contains("--data"), "{value}");
+    let exact = number(&json(directory.path(), "exact ref:rbm --json", 0), "/log_z");
+    let error = (number(&value, "/log_z") - exact) / number(&value, "/std_err");
+    assert!(error.abs() < 4.5, "{error} standard errors");
+}
+
+#[test]
+fn threads_change_nothing_but_the_time() {
+    let directory = temporary();
+    let at = |threads: usize| {
+        let mut value = json(
+            directory.path(),
+            &format!(
+                "estimate ref:ising?side=10 --method ais --json --out {threads}.json --threads {threads}"
+            ),
+            0,
+        );
+        value.as_object_mut().expect("an object").remove("cost");
+        let record = RunRecord::read(&directory.path().join(format!("{threads}.json"))).expect("a record");
+        (value, record.estimate.trace)
+    };
+    assert_eq!(at(1), at(2));
+}
+
+#[test]
+fn records_repeat_their_run() {
+    let directory = temporary();
+    ok(directory.path(), "estimate ref:potts?side=4 --method ais --seed 5 --out one.json", 0);
+    let one = RunRecord::read(&directory.path().join("one.json")).expect("a record");
+    let words = one.command.replace('\'', "").replace("one.json", "two.json");
+    ok(directory.path(), words.strip_prefix("lnz ").expect("a command"), 0);
+    let two = RunRecord::read(&directory.path().join("two.json")).expect("a record");
+    assert_eq!(one.estimate.log_z, two.estimate.log_z);
+    assert_eq!(one.estimate.trace, two.estimate.trace);
+    assert_eq!(one.model, two.model);
+    assert_eq!(one.settings, two.settings);
+}
+
+/// log p of every state, by a sum over all of them.
+#[test]
+fn the_likelihood_is_that_of_brute_force() {
+    let directory = temporary();
+    let (rbm, states) = machine(directory.path());
+    let energies = rbm.energy(states.view());
+    let log_z = log_sum_exp(&energies.mapv(|e| -e).to_vec());
+    write_npy(&directory.path().join("states.npy"), states.view().into_dyn()).expect("writable");
+    let value = json(directory.path(), "evaluate model.npz --data states.npy --out each.csv --json", 0);
+    let mean = -energies.mean().expect("sixteen") - log_z;
+    assert!((number(&value, "/mean_log_likelihood") - mean).abs() < 1e-12, "{value}");
+    assert!((number(&value, "/log_z/value") - log_z).abs() < 1e-12, "{value}");
+    assert_eq!(number(&value, "/log_z_std_err"), 0.0);
+    assert!((number(&value, "/bits_per_dimension") + mean / (4.0 * 2f64.ln())).abs() < 1e-12);
+    let table = fs::read_to_string(directory.path().join("each.csv")).expect("written");
+    let each: Vec<f64> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(1).expect("two columns").parse().expect("a number"))
+        .collect();
+    assert_eq!(each.len(), 16);
+    for (found, energy) in each.iter().zip(&energies) {
+        assert!((found + energy + log_z).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_run_record_normalises_as_its_own_log_z_does() {
+    let directory = temporary();
+    let (_, states) = machine(directory.path());
+    write_npy(&directory.path().join("states.npy"), states.view().into_dyn()).expect("writable");
+    ok(directory.path(), "estimate model.npz --method ais --out run.json --temperature 1.5", 0);
+    let record = RunRecord::read(&directory.path().join("run.json")).expect("a record");
+    assert_eq!(
+        record.model.digest,
+        read_model(&directory.path().join("model.npz"), &ModelOptions::default()).expect("valid").digest
+    );
+    let value = json(
+        directory.path(),
+        "evaluate model.npz --data states.npy --log-z run.json --temperature 1.5 --json",
+        0,
+    );
+    assert_eq!(number(&value, "/log_z/value"), record.estimate.log_z);
+    assert_eq!(Some(number(&value, "/log_z_std_err")), record.estimate.std_err);
+}
+
+#[test]
+fn a_model_against_itself_makes_no_difference() {
+    let directory = temporary();
+    let (_, states) = machine(directory.path());
+    write_npy(&directory.path().join("states.npy"), states.view().into_dyn()).expect("writable");
+    let value = json(directory.path(), "evaluate model.npz --data states.npy --against model.npz --json", 0);
+    assert_eq!(number(&value, "/difference/mean"), 0.0);
+    assert_eq!(number(&value, "/difference/combined_std_err"), 0.0);
+}
+
+#[test]
+fn samples_are_read_back_from_every_format() {
+    let directory = temporary();
+    machine(directory.path());
+    let mut all = Vec::new();
+    for extension in ["npy", "npz", "csv"] {
+        let arguments = format!("sample model.npz -n 50 --out draws.{extension} --json");
+        assert_eq!(json(directory.path(), &arguments, 0)["exact"], true);
+        all.push(read_data(&directory.path().join(format!("draws.{extension}")), None).expect("readable"));
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]));
+    let value =
+        json(directory.path(), "sample ref:ising?side=9&coupling=0.2 -n 600 --out spins.npy --json", 0);
+    assert_eq!(value["exact"], false);
+    let spins = read_data(&directory.path().join("spins.npy"), None).expect("readable");
+    assert_eq!(spins.dim(), (600, 81));
+    assert!(spins.iter().all(|s| s.abs() == 1.0));
+}
