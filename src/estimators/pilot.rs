@@ -28,7 +28,7 @@ const REPORTED_CHAINS: usize = 512;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 /// More rungs than the extrapolation asks for, because it is noisy.
-const MARGIN: f64 = 1.2;
+const MARGIN: f64 = 1.4;
 
 /// What the pilots settled: everything that the reported round needs, frozen.
 #[derive(Debug)]
@@ -195,10 +195,10 @@ fn reported_schedule(settings: &Settings, curve: &Schedule, rungs: usize) -> Sch
     }
 }
 
-/// The variance that normal log-weights with this ESS would have, or half the sample's own where that is more.
+/// The variance that normal log-weights with this ESS would have, or four fifths of the sample's own where that is more.
 fn spread(weights: &LogWeights) -> f64 {
     let share = weights.effective_sample_size() / weights.len() as f64;
-    (-share.ln()).max(0.5 * weights.variance())
+    (-share.ln()).max(0.8 * weights.variance())
 }
 
 /// States drawn from a weighted population with probabilities in proportion to the weights, systematically.

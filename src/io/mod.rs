@@ -18,12 +18,14 @@ mod mat;
 pub mod model;
 mod npy;
 mod npz;
+pub mod record;
 mod safetensors;
 pub mod tensors;
 pub mod write;
 
 pub use data::read_data;
 pub use model::{Loaded, ModelOptions, WeightsLayout, read_model};
+pub use record::RunRecord;
 pub use tensors::{Tensor, Tensors, read_tensors};
 pub use write::{write_atomically, write_npy, write_npz, write_rbm};
 

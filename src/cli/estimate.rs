@@ -1,0 +1,142 @@
+//! `lnz estimate`: log Z of a model, by whatever suits it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use lnz::estimators::{self, Estimate, Estimator, Guarantee, Settings};
+use lnz::io::RunRecord;
+use lnz::io::record::{DataRecord, ModelRecord};
+use lnz::models::Model;
+
+use super::arguments::{self, Effort, Running, Training, Walk};
+use super::model::{Options, Source};
+use super::progress::Progress;
+use super::{Report, output, print};
+
+/// Longest exact computation that `auto` prefers to sampling, in seconds.
+const SOON: f64 = 10.0;
+/// Most memory that `auto` gives to one, in bytes.
+const SMALL: f64 = 4e9;
+
+/// Estimate log Z of a model, with an error bar and a verdict
+///
+/// Needs no option: small models are computed exactly, others by annealed importance sampling with pilots that choose schedule,
+/// rungs and chains, and with independent runs that the answer is held against.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Model file, or ref:NAME?key=value&… (see lnz list)
+    model: String,
+    /// auto (exact where that takes under ten seconds, else ais), or a name from lnz list
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    method: String,
+    #[command(flatten)]
+    effort: Effort,
+    #[command(flatten)]
+    walk: Walk,
+    #[command(flatten)]
+    training: Training,
+    #[command(flatten)]
+    options: Options,
+    /// Write the run record, with log-weights, schedule and pilots, for lnz evaluate and for plots
+    #[arg(long, value_name = "RUN.json")]
+    out: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+impl Arguments {
+    pub(crate) fn run(&self) -> Result<Report> {
+        self.running.start()?;
+        let mut inputs = vec![Path::new(&self.model)];
+        inputs.extend(self.training.data.as_deref());
+        if let Some(path) = &self.out {
+            output::check(path, &["json"], &inputs)?;
+        }
+        let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
+        let source = self.options.load(&self.model)?;
+        let data = self.training.read(&source.model.space())?;
+        let examples = data.as_ref().map_or(0, |data| data.nrows());
+        let settings = arguments::settings(&self.effort, Some(&self.walk), data, &source.model.space())?;
+        let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
+        let estimate = estimator.estimate(&source.model, &settings, &Progress::new(self.running.quiet))?;
+        if let Some(path) = &self.out {
+            let record = RunRecord::new(
+                self.command(estimator.name()),
+                ModelRecord::new(&source.model, &source.name, &source.digest),
+                self.options.temperature,
+                self.training.data.as_ref().map(|path| DataRecord {
+                    source: path.display().to_string(),
+                    examples,
+                    binarize: self.training.binarize,
+                }),
+                &settings,
+                &estimate,
+            );
+            record.write(path).map_err(output::failed)?;
+        }
+        Ok(report(&source, self.options.temperature, &estimate, self.json, self.running.quiet))
+    }
+
+    /// The arguments that this run was started with, but with the method that was chosen.
+    fn command(&self, method: &str) -> String {
+        let mut words: Vec<String> = std::env::args().skip(1).map(|word| print::quoted(&word)).collect();
+        words.insert(0, "lnz".into());
+        match words.iter().position(|word| word == "--method") {
+            Some(at) if at + 1 < words.len() => words[at + 1] = method.into(),
+            _ => {
+                words.retain(|word| !word.starts_with("--method="));
+                words.push(format!("--method={method}"));
+            }
+        }
+        words.join(" ")
+    }
+}
+
+/// What `auto` means: the quickest exact method if it takes neither long nor much memory, else annealing.
+pub(crate) fn choose(model: &Arc<dyn Model>, settings: &Settings) -> &'static dyn Estimator {
+    match estimators::quickest_exact(model) {
+        Some((exact, plan))
+            if plan.bytes <= SMALL
+                && plan.seconds.is_none_or(|seconds| seconds < SOON.min(settings.max_time)) =>
+        {
+            exact
+        }
+        _ => &estimators::ais::Ais,
+    }
+}
+
+/// What `estimate` and `exact` say about an estimate.
+pub(crate) fn report(
+    source: &Source,
+    temperature: f64,
+    estimate: &Estimate,
+    json: bool,
+    quiet: bool,
+) -> Report {
+    let mut warnings = source.warnings.clone();
+    let text = if json {
+        print::estimate_json(source, temperature, estimate)
+    } else {
+        warnings.extend(estimate.warnings.iter().map(ToString::to_string));
+        print::estimate(source, temperature, estimate)
+    };
+    if quiet {
+        warnings.clear();
+    }
+    Report { text, warnings, converged: estimate.verdict.is_converged() }
+}
+
+/// log Z of a model as `lnz estimate` would find it, for subcommands that need it on the way.
+pub(crate) fn quietly(model: &Arc<dyn Model>, settings: &Settings, quiet: bool) -> lnz::Result<Estimate> {
+    choose(model, settings).estimate(model, settings, &Progress::new(quiet))
+}
+
+/// Whether a method's numbers carry no sampling error.
+pub(crate) fn is_exact(estimate: &Estimate) -> bool {
+    estimate.guarantee == Guarantee::Exact
+}

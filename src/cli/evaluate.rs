@@ -1,0 +1,333 @@
+//! `lnz evaluate`: normalised log-likelihood of data, and of one model against another.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use lnz::estimators::{Estimate, Verdict};
+use lnz::io::{self, RunRecord};
+use lnz::likelihood::{self, Difference, Likelihood, LogZ};
+use lnz::models::Domain;
+use ndarray::{Array2, ArrayView1};
+use serde::Serialize;
+
+use super::arguments::{self, Effort, Running, setting};
+use super::model::{Options, Source};
+use super::{Report, estimate, output, print};
+
+/// Evaluate the normalised log-likelihood of data
+///
+/// The mean of log p(x) = -E(x) - log Z over the rows of --data, with the data's error and that of log Z told apart. Without
+/// --log-z, log Z is estimated first, as lnz estimate would.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Model file, or ref:NAME?key=value&… (see lnz list)
+    model: String,
+    /// Examples, one per row (.npy, .npz, .csv, idx, …)
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Data values above T become 1, others 0
+    #[arg(long, value_name = "T", value_parser = arguments::finite, allow_negative_numbers = true)]
+    binarize: Option<f64>,
+    /// log Z: a number in nats, or the record of a run of lnz estimate
+    #[arg(long, value_name = "RUN.json|NATS", allow_negative_numbers = true)]
+    log_z: Option<String>,
+    /// Standard error of a --log-z given as a number [default: 0]
+    #[arg(long, value_name = "NATS", requires = "log_z", value_parser = arguments::not_negative, allow_negative_numbers = true)]
+    log_z_se: Option<f64>,
+    /// Another model, to compare with on the same data
+    #[arg(long, value_name = "MODEL")]
+    against: Option<String>,
+    /// log Z of the other model
+    #[arg(long, value_name = "RUN.json|NATS", requires = "against", allow_negative_numbers = true)]
+    against_log_z: Option<String>,
+    /// Standard error of an --against-log-z given as a number [default: 0]
+    #[arg(long, value_name = "NATS", requires = "against_log_z", value_parser = arguments::not_negative, allow_negative_numbers = true)]
+    against_log_z_se: Option<f64>,
+    #[command(flatten)]
+    effort: Effort,
+    #[command(flatten)]
+    options: Options,
+    /// Write log p of each example
+    #[arg(long, value_name = "FILE.csv|FILE.npz")]
+    out: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// One model with its log Z and what it says of the data.
+struct Answer {
+    source: Source,
+    log_z: LogZ,
+    /// Where it was estimated here.
+    estimate: Option<Estimate>,
+    converged: bool,
+    likelihood: Likelihood,
+}
+
+/// What is known of a model's log Z before anything is run.
+enum Known {
+    LogZ { log_z: LogZ, converged: bool },
+    Nothing,
+}
+
+impl Arguments {
+    pub(crate) fn run(&self) -> Result<Report> {
+        self.running.start()?;
+        if let Some(path) = &self.out {
+            let named =
+                [Some(&self.model), self.log_z.as_ref(), self.against.as_ref(), self.against_log_z.as_ref()];
+            let mut inputs: Vec<&Path> = named.into_iter().flatten().map(Path::new).collect();
+            inputs.push(&self.data);
+            output::check(path, &["csv", "npz"], &inputs)?;
+        }
+        // Everything that can be wrong is read before anything is run.
+        let first = self.options.load(&self.model)?;
+        let data = arguments::read_rows(&self.data, self.binarize, &first.model.space())?;
+        let first_log_z =
+            self.known("--log-z", "--log-z-se", self.log_z.as_deref(), self.log_z_se, &first)?;
+        let second = match &self.against {
+            None => None,
+            Some(name) => {
+                let source = self.options.load(name)?;
+                source.model.space().check(data.view()).map_err(|error| lnz::Error::Data {
+                    message: format!("--against {name}: {}: {error}", self.data.display()),
+                })?;
+                let known = self.known(
+                    "--against-log-z",
+                    "--against-log-z-se",
+                    self.against_log_z.as_deref(),
+                    self.against_log_z_se,
+                    &source,
+                )?;
+                Some((source, known))
+            }
+        };
+        let first = self.answer(first, first_log_z, &data)?;
+        let second = second.map(|(source, known)| self.answer(source, known, &data)).transpose()?;
+        let difference = second
+            .as_ref()
+            .map(|second| likelihood::paired(&first.likelihood, &second.likelihood))
+            .transpose()?;
+        let pair = second.as_ref().zip(difference.as_ref());
+        if let Some(path) = &self.out {
+            write(path, &first.likelihood, second.as_ref().map(|second| &second.likelihood))?;
+        }
+        let mut warnings = Vec::new();
+        if !self.running.quiet {
+            for answer in std::iter::once(&first).chain(&second) {
+                warnings.extend(answer.source.warnings.iter().cloned());
+                warnings.extend(doubts(answer));
+            }
+        }
+        Ok(Report {
+            text: if self.json { self.as_json(&first, pair) } else { self.as_text(&first, pair) },
+            warnings,
+            converged: first.converged && second.as_ref().is_none_or(|second| second.converged),
+        })
+    }
+
+    /// What `option` says about log Z, checked against the model.
+    fn known(
+        &self,
+        option: &'static str,
+        error_option: &'static str,
+        stated: Option<&str>,
+        std_err: Option<f64>,
+        source: &Source,
+    ) -> Result<Known, lnz::Error> {
+        let Some(stated) = stated else { return Ok(Known::Nothing) };
+        if let Ok(value) = stated.trim().parse::<f64>() {
+            if !value.is_finite() {
+                return Err(setting(option, stated, "must be a finite number of nats, or a run record"));
+            }
+            let taken = if std_err.is_none() { ", taken as exact" } else { "" };
+            let log_z = LogZ::new(value, std_err.unwrap_or(0.0), format!("by {option}{taken}"))?;
+            return Ok(Known::LogZ { log_z, converged: true });
+        }
+        if let Some(error) = std_err {
+            return Err(setting(
+                error_option,
+                error,
+                format!("goes with a number; the run record {stated} holds its own error"),
+            ));
+        }
+        let path = Path::new(stated);
+        let record = RunRecord::read(path)?;
+        record.check_model(path, &source.model, &source.name, &source.digest, self.options.temperature)?;
+        let log_z = LogZ::of(&record.estimate, format!("{stated}, by {}", record.estimate.method))?;
+        Ok(Known::LogZ { log_z, converged: record.estimate.verdict.is_converged() })
+    }
+
+    fn answer(&self, source: Source, known: Known, data: &Array2<f64>) -> Result<Answer, lnz::Error> {
+        let (log_z, converged, estimate) = match known {
+            Known::LogZ { log_z, converged } => (log_z, converged, None),
+            Known::Nothing => {
+                let settings = arguments::settings(&self.effort, None, None, &source.model.space())?;
+                let estimate = estimate::quietly(&source.model, &settings, self.running.quiet)?;
+                let log_z = LogZ::of(&estimate, format!("estimated by {}", estimate.method))?;
+                (log_z, estimate.verdict.is_converged(), Some(estimate))
+            }
+        };
+        let likelihood = likelihood::evaluate(&source.model, data.view(), &log_z)?;
+        Ok(Answer { source, log_z, estimate, converged, likelihood })
+    }
+
+    fn as_text(&self, first: &Answer, pair: Option<(&Answer, &Difference)>) -> String {
+        let mut text = self.one_as_text(first);
+        if let Some((second, difference)) = pair {
+            text += "\n";
+            text += &self.one_as_text(second);
+            let who = if difference.mean > 0.0 { &first.source.name } else { &second.source.name };
+            let size = difference.mean.abs() / difference.combined_std_err;
+            text += &format!(
+                "\ndifference = {} nats per example, {} minus {}\n",
+                print::number(difference.mean, difference.combined_std_err),
+                first.source.name,
+                second.source.name
+            );
+            let verdict = if size.is_nan() || size < 2.0 {
+                "too small to tell the models apart".to_owned()
+            } else {
+                format!("{who} is better by {size:.1} standard errors")
+            };
+            text += &print::aligned(&[
+                ("  of the data", print::error(difference.data_std_err)),
+                ("  of both log Z", print::error(difference.log_z_std_err)),
+                ("  better on", format!("{:.1} % of the examples", 100.0 * difference.first_better)),
+                ("  so", verdict),
+            ]);
+        }
+        text
+    }
+
+    fn one_as_text(&self, answer: &Answer) -> String {
+        let Answer { source, log_z, likelihood, .. } = answer;
+        let space = source.model.space();
+        let unit = if matches!(space.domain, Domain::Real | Domain::Box { .. }) {
+            format!("{:.4}, of a density: it shifts when data are rescaled", likelihood.bits_per_dimension)
+        } else {
+            format!("{:.4}", likelihood.bits_per_dimension)
+        };
+        let headline = format!(
+            "mean log-likelihood = {} nats per example\n",
+            print::number(likelihood.mean, likelihood.combined_std_err)
+        );
+        let verdict = if answer.converged { "" } else { "   NOT CONVERGED: do not rely on these numbers" };
+        headline
+            + &print::aligned(&[
+                ("  of the data", print::error(likelihood.data_std_err)),
+                ("  of log Z", print::error(likelihood.log_z_std_err)),
+                ("  bits per dimension", unit),
+                (
+                    "  log Z",
+                    format!("{}, {}{verdict}", print::number(log_z.value, log_z.std_err), log_z.source),
+                ),
+                ("  model", print::model(source, self.options.temperature)),
+                ("  data", format!("{}, {} examples", self.data.display(), likelihood.examples)),
+            ])
+    }
+
+    fn as_json<'a>(&'a self, first: &'a Answer, pair: Option<(&'a Answer, &'a Difference)>) -> String {
+        #[derive(Serialize)]
+        struct One<'a> {
+            mean_log_likelihood: f64,
+            data_std_err: f64,
+            log_z_std_err: f64,
+            combined_std_err: f64,
+            bits_per_dimension: f64,
+            of_a_density: bool,
+            log_z: &'a LogZ,
+            converged: bool,
+            model: print::ModelJson<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            estimate: Option<print::EstimateJson<'a>>,
+            warnings: Vec<String>,
+        }
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            first: One<'a>,
+            data: String,
+            examples: usize,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            against: Option<One<'a>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            difference: Option<&'a Difference>,
+            lnz: &'static str,
+        }
+        let one = |answer: &'a Answer| One {
+            mean_log_likelihood: answer.likelihood.mean,
+            data_std_err: answer.likelihood.data_std_err,
+            log_z_std_err: answer.likelihood.log_z_std_err,
+            combined_std_err: answer.likelihood.combined_std_err,
+            bits_per_dimension: answer.likelihood.bits_per_dimension,
+            of_a_density: answer.source.model.space().values().is_none(),
+            log_z: &answer.log_z,
+            converged: answer.converged,
+            model: print::ModelJson::new(&answer.source, self.options.temperature),
+            estimate: answer.estimate.as_ref().map(print::EstimateJson::new),
+            warnings: answer.source.warnings.iter().cloned().chain(doubts(answer)).collect(),
+        };
+        io::record::to_json(&Whole {
+            first: one(first),
+            data: self.data.display().to_string(),
+            examples: first.likelihood.examples,
+            against: pair.map(|(second, _)| one(second)),
+            difference: pair.map(|(_, difference)| difference),
+            lnz: env!("CARGO_PKG_VERSION"),
+        }) + "\n"
+    }
+}
+
+/// What a reader should know about a log Z that was used.
+fn doubts(answer: &Answer) -> Vec<String> {
+    let name = &answer.source.name;
+    match &answer.estimate {
+        Some(estimate) => {
+            let reasons = match &estimate.verdict {
+                Verdict::Converged => &[][..],
+                Verdict::NotConverged { reasons } => reasons,
+            };
+            reasons
+                .iter()
+                .chain(&estimate.warnings)
+                .map(|warning| format!("log Z of {name}: {warning}"))
+                .collect()
+        }
+        None if !answer.converged => {
+            vec![format!("log Z of {name}: the run that {} holds did not converge", answer.log_z.source)]
+        }
+        None => Vec::new(),
+    }
+}
+
+/// log p of each example, by extension.
+fn write(path: &Path, first: &Likelihood, second: Option<&Likelihood>) -> Result<()> {
+    let mut columns = vec![("log_likelihood", first.per_example.clone())];
+    if let Some(second) = second {
+        columns.push(("log_likelihood_against", second.per_example.clone()));
+        let pairs = first.per_example.iter().zip(&second.per_example);
+        columns.push(("difference", pairs.map(|(one, other)| one - other).collect()));
+    }
+    let written = if output::extension(path) == "npz" {
+        let arrays: Vec<_> =
+            columns.iter().map(|(name, values)| (*name, ArrayView1::from(values).into_dyn())).collect();
+        io::write_npz(path, &arrays)
+    } else {
+        io::write_atomically(path, |writer| {
+            let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+            writeln!(writer, "example,{}", names.join(","))?;
+            for row in 0..first.examples {
+                let cells: Vec<String> = columns.iter().map(|(_, values)| values[row].to_string()).collect();
+                writeln!(writer, "{row},{}", cells.join(","))?;
+            }
+            Ok(())
+        })
+    };
+    written.map_err(output::failed)
+}

@@ -1,0 +1,116 @@
+//! Subcommands, one file each: every one reads its inputs, calls the library, and answers with a [`Report`].
+//!
+//! To add a subcommand: one file with its arguments and their `run`, its `mod` line, and one variant of [`Command`].
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod arguments;
+mod estimate;
+mod evaluate;
+mod exact;
+mod inspect;
+mod list;
+mod model;
+mod output;
+mod print;
+mod progress;
+mod sample;
+
+/// Estimates log Z, the log partition function of a trained energy-based model, with an honest error bar.
+///
+/// MODEL is a file (.npz, .safetensors or .mat) or a built-in reference such as ref:ising?side=8; `lnz list` shows both.
+/// Exit status: 0 converged, 2 wrong usage or bad input, 3 not converged (the estimate is printed all the same), 1 anything else.
+#[derive(Debug, Parser)]
+#[command(name = "lnz", version, max_term_width = 110, subcommand_required = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Estimate(estimate::Arguments),
+    Exact(exact::Arguments),
+    Evaluate(evaluate::Arguments),
+    Sample(sample::Arguments),
+    Inspect(inspect::Arguments),
+    List(list::Arguments),
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    pub(crate) fn run(self) -> Result<Report> {
+        match self.command {
+            Command::Estimate(arguments) => arguments.run(),
+            Command::Exact(arguments) => arguments.run(),
+            Command::Evaluate(arguments) => arguments.run(),
+            Command::Sample(arguments) => arguments.run(),
+            Command::Inspect(arguments) => arguments.run(),
+            Command::List(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// What a subcommand has to say.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// For stdout: results, whole lines.
+    pub(crate) text: String,
+    /// For stderr, one line each.
+    pub(crate) warnings: Vec<String>,
+    /// Whether the numbers may be believed.
+    pub(crate) converged: bool,
+}
+
+impl Report {
+    /// Results without reservations.
+    pub(crate) fn new(text: String) -> Self {
+        Self { text, warnings: Vec::new(), converged: true }
+    }
+}
+
+const BAD_INPUT: u8 = 2;
+const NOT_CONVERGED: u8 = 3;
+
+/// Prints what a subcommand answered, and turns it into an exit status.
+pub(crate) fn finish(outcome: Result<Report>) -> ExitCode {
+    match outcome {
+        Ok(report) => {
+            for warning in &report.warnings {
+                to_stderr(&format!("warning: {warning}"));
+            }
+            if let Err(error) = io::stdout().write_all(report.text.as_bytes())
+                // A reader that has seen enough, such as `head`, is no failure.
+                && error.kind() != io::ErrorKind::BrokenPipe
+            {
+                to_stderr(&format!("error: standard output: {error}"));
+                return ExitCode::FAILURE;
+            }
+            if report.converged { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) }
+        }
+        Err(error) => {
+            to_stderr(&format!("error: {error:#}"));
+            match error.downcast_ref::<lnz::Error>() {
+                Some(lnz::Error::NotReached { .. }) => ExitCode::from(NOT_CONVERGED),
+                Some(_) => ExitCode::from(BAD_INPUT),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version on stdout, wrong usage on stderr.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is there to be told when neither stream can be written.
+    let _ = error.print();
+    ExitCode::from(error.exit_code() as u8)
+}
+
+/// One line for a person; `eprintln!` would panic where stderr is closed.
+fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

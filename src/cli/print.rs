@@ -1,0 +1,292 @@
+//! Estimates as a person reads them, and as a program does.
+
+use std::fmt::Write as _;
+
+use lnz::estimators::{Estimate, Interval, Verdict, Warning};
+use lnz::io::record::to_json;
+use lnz::models::Space;
+use serde::Serialize;
+
+use super::estimate::is_exact;
+use super::model::Source;
+
+/// Decimals of numbers without error.
+const EXACT: usize = 9;
+
+/// A number to the digits that its error supports, and its error to two: `451.283 ± 0.042`.
+pub(crate) fn with_error(value: f64, error: f64) -> String {
+    if error.is_finite() && value.is_finite() {
+        let decimals = decimals(error);
+        format!("{value:.decimals$} ± {error:.decimals$}")
+    } else {
+        format!("{value:.1} ± {error}")
+    }
+}
+
+/// Decimals that show two digits of an error.
+fn decimals(error: f64) -> usize {
+    if error > 0.0 { (1.0 - error.log10().floor()).clamp(0.0, EXACT as f64) as usize } else { EXACT }
+}
+
+/// A number without sampling error.
+pub(crate) fn exact(value: f64) -> String {
+    format!("{value:.EXACT$}")
+}
+
+/// A share of an error by itself: `± 0.042 nats`.
+pub(crate) fn error(error: f64) -> String {
+    if error == 0.0 {
+        "± 0 (exact)".into()
+    } else if error.is_finite() {
+        format!("± {error:.0$} nats", decimals(error))
+    } else {
+        "unknown".into()
+    }
+}
+
+/// log Z or a likelihood, with or without error.
+pub(crate) fn number(value: f64, error: f64) -> String {
+    if error == 0.0 { exact(value) } else { with_error(value, error) }
+}
+
+fn interval(interval: &Interval) -> String {
+    let width = interval.upper - interval.lower;
+    let decimals = if width.is_finite() { decimals(0.25 * width).saturating_sub(1).max(1) } else { 1 };
+    let level = format!("{:.4}", 100.0 * interval.level);
+    let level = level.trim_end_matches('0').trim_end_matches('.');
+    format!("{level} % interval {:.decimals$} … {:.decimals$}", interval.lower, interval.upper)
+}
+
+/// A time that a person can grasp.
+pub(crate) fn duration(seconds: f64) -> String {
+    const YEAR: f64 = 365.25 * 86_400.0;
+    match seconds {
+        s if s < 0.001 => "under a millisecond".into(),
+        s if s < 1.0 => format!("{:.0} ms", 1e3 * s),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} minutes", s / 60.0),
+        s if s < 2.0 * 86_400.0 => format!("{:.0} hours", s / 3600.0),
+        s if s < 2.0 * YEAR => format!("{:.0} days", s / 86_400.0),
+        s if s < 1e6 * YEAR => format!("{:.0} years", s / YEAR),
+        s => format!("{:.0e} years", s / YEAR),
+    }
+}
+
+/// Lines of a name and what there is to say about it, the latter aligned; a name may be empty.
+pub(crate) fn aligned(lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    lines.iter().fold(String::new(), |mut text, (name, value)| {
+        writeln!(text, "{name:width$}  {value}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+/// A word as a shell would need it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `ref:rbm: rbm on {0, 1}^100, at temperature 2`.
+pub(crate) fn model(source: &Source, temperature: f64) -> String {
+    let at = if temperature == 1.0 { String::new() } else { format!(", at temperature {temperature}") };
+    format!("{}: {} on {}{at}", source.name, source.model.kind(), source.model.space())
+}
+
+/// An estimate for a person.
+pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -> String {
+    let headline = match (&estimate.std_err, &estimate.interval) {
+        (Some(error), Some(bounds)) => {
+            format!("log Z = {} nats   ({})", with_error(estimate.log_z, *error), interval(bounds))
+        }
+        (None, _) if is_exact(estimate) => format!("log Z = {} nats   (exact)", exact(estimate.log_z)),
+        (error, _) => format!("log Z = {} nats", number(estimate.log_z, error.unwrap_or(0.0))),
+    };
+    let mut lines = vec![
+        ("  model", model(source, temperature)),
+        ("  method", format!("{} ({})", estimate.method, estimate.guarantee)),
+    ];
+    match &estimate.verdict {
+        Verdict::Converged => lines.push(("  verdict", "converged".into())),
+        Verdict::NotConverged { reasons } => {
+            lines.push(("  verdict", "NOT CONVERGED: do not rely on this number".into()));
+            lines.extend(reasons.iter().map(|reason| ("", format!("- {reason}"))));
+        }
+    }
+    let effort = effort(estimate);
+    if !effort.is_empty() {
+        lines.push(("  effort", effort));
+    }
+    for (i, other) in estimate.diagnostics.evidence.iter().enumerate() {
+        let agreement = if other.agrees { "agrees" } else { "DISAGREES" };
+        let text = format!("{}, {}: {agreement}", number(other.log_z, other.std_err), other.source);
+        lines.push((if i == 0 { "  evidence" } else { "" }, text));
+    }
+    let phases: Vec<String> = grouped(estimate)
+        .into_iter()
+        .map(|(name, seconds)| format!("{name} {}", duration(seconds)))
+        .collect();
+    let time = duration(estimate.cost.seconds);
+    lines.push(("  time", if phases.len() > 1 { format!("{time} ({})", phases.join(", ")) } else { time }));
+    format!("{headline}\n{}", aligned(&lines))
+}
+
+fn effort(estimate: &Estimate) -> String {
+    let figures = &estimate.diagnostics;
+    let mut parts = Vec::new();
+    if let Some(chains) = figures.chains {
+        parts.push(format!("{chains} chains"));
+    }
+    if let Some(rungs) = figures.rungs {
+        parts.push(format!("{rungs} rungs"));
+    }
+    if let Some(ess) = figures.effective_sample_size {
+        parts.push(format!("effective sample size {ess:.0}"));
+    }
+    if let Some(shape) = figures.pareto_shape {
+        parts.push(format!("Pareto shape {shape:.2}"));
+    }
+    if let Some(acceptance) = figures.acceptance_mean {
+        parts.push(format!("acceptance {:.0} %", 100.0 * acceptance));
+    }
+    parts.join(", ")
+}
+
+/// Seconds of the phases, all pilots together.
+fn grouped(estimate: &Estimate) -> Vec<(String, f64)> {
+    let mut groups: Vec<(String, f64)> = Vec::new();
+    for phase in &estimate.cost.phases {
+        let name = if phase.name.starts_with("pilot ") { "pilots" } else { phase.name.as_str() };
+        match groups.last_mut() {
+            Some((last, seconds)) if last == name => *seconds += phase.seconds,
+            _ => groups.push((name.to_owned(), phase.seconds)),
+        }
+    }
+    groups
+}
+
+/// What every JSON object says about a model.
+#[derive(Debug, Serialize)]
+pub(crate) struct ModelJson<'a> {
+    source: &'a str,
+    kind: &'a str,
+    digest: &'a str,
+    space: Space,
+    temperature: f64,
+}
+
+impl<'a> ModelJson<'a> {
+    pub(crate) fn new(source: &'a Source, temperature: f64) -> Self {
+        Self {
+            source: &source.name,
+            kind: source.model.kind(),
+            digest: &source.digest,
+            space: source.model.space(),
+            temperature,
+        }
+    }
+}
+
+/// A warning with its figures, and as a sentence.
+#[derive(Debug, Serialize)]
+struct WarningJson<'a> {
+    message: String,
+    #[serde(flatten)]
+    figures: &'a Warning,
+}
+
+fn warnings(warnings: &[Warning]) -> Vec<WarningJson<'_>> {
+    warnings.iter().map(|figures| WarningJson { message: figures.to_string(), figures }).collect()
+}
+
+/// An estimate's fields as `--json` shows them; the trace is left to the run record.
+#[derive(Debug, Serialize)]
+pub(crate) struct EstimateJson<'a> {
+    log_z: f64,
+    std_err: Option<f64>,
+    interval: &'a Option<Interval>,
+    method: &'a str,
+    guarantee: String,
+    verdict: &'static str,
+    reasons: Vec<WarningJson<'a>>,
+    warnings: Vec<WarningJson<'a>>,
+    cost: &'a lnz::estimators::Cost,
+    diagnostics: &'a lnz::estimators::Diagnostics,
+    seed: u64,
+}
+
+impl<'a> EstimateJson<'a> {
+    pub(crate) fn new(estimate: &'a Estimate) -> Self {
+        let (verdict, reasons) = match &estimate.verdict {
+            Verdict::Converged => ("converged", Vec::new()),
+            Verdict::NotConverged { reasons } => ("not-converged", warnings(reasons)),
+        };
+        Self {
+            log_z: estimate.log_z,
+            std_err: estimate.std_err,
+            interval: &estimate.interval,
+            method: &estimate.method,
+            guarantee: estimate.guarantee.to_string(),
+            verdict,
+            reasons,
+            warnings: warnings(&estimate.warnings),
+            cost: &estimate.cost,
+            diagnostics: &estimate.diagnostics,
+            seed: estimate.seed,
+        }
+    }
+}
+
+/// An estimate for a program.
+pub(crate) fn estimate_json(source: &Source, temperature: f64, estimate: &Estimate) -> String {
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        #[serde(flatten)]
+        estimate: EstimateJson<'a>,
+        model: ModelJson<'a>,
+        notes: &'a [String],
+        lnz: &'static str,
+    }
+    to_json(&Whole {
+        estimate: EstimateJson::new(estimate),
+        model: ModelJson::new(source, temperature),
+        notes: &source.warnings,
+        lnz: env!("CARGO_PKG_VERSION"),
+    }) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_follow_the_error() {
+        assert_eq!(with_error(451.283_26, 0.042_4), "451.283 ± 0.042");
+        assert_eq!(with_error(451.283_26, 1.3), "451.3 ± 1.3");
+        assert_eq!(with_error(451.283_26, 32.0), "451 ± 32");
+        assert_eq!(with_error(-3.0, f64::INFINITY), "-3.0 ± inf");
+        assert_eq!(with_error(f64::NEG_INFINITY, f64::INFINITY), "-inf ± inf");
+        assert_eq!(number(2.0, 0.0), "2.000000000");
+    }
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("ref:ising"), "ref:ising");
+        assert_eq!(quoted("ref:ising?side=8&field=1"), "'ref:ising?side=8&field=1'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn times_are_in_units_that_people_use() {
+        let times = [0.0, 0.25, 3.21, 45.0, 600.0, 1e5, 1e6, 1e10, 1e30].map(duration);
+        assert_eq!(
+            times.join(", "),
+            "under a millisecond, 250 ms, 3.2 s, 45 s, 10 minutes, 28 hours, 12 days, 317 years, 3e22 years"
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! Run records: everything that is needed to use an estimate later, and to make it again.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::Array2;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Parsed;
+use super::bytes::{digest, read_file};
+use super::write::write_atomically;
+use crate::error::{Error, Result};
+use crate::estimators::{Estimate, Settings};
+use crate::models::{Model, Space, builtin};
+
+mod json;
+
+/// The version of the record's layout; a reader refuses others.
+const FORMAT: u32 = 1;
+
+/// `RUN.json`: an estimate with its trace, the model and settings that it belongs to, and the command that repeats it.
+///
+/// Numbers that JSON lacks are the strings `"inf"`, `"-inf"` and `"nan"`, so that a weight of zero survives.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of this layout, 1.
+    pub format: u32,
+    /// The version of lnz that wrote it.
+    pub lnz: String,
+    /// The command that repeats the run.
+    pub command: String,
+    /// The model whose log Z it is.
+    pub model: ModelRecord,
+    /// The temperature that its energy was divided by.
+    pub temperature: f64,
+    /// The data that the reference was fitted to, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataRecord>,
+    /// The settings of the run.
+    pub settings: Settings,
+    /// The estimate.
+    pub estimate: Estimate,
+}
+
+/// What a record knows its model by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// A file or a built-in reference, as written by the person.
+    pub source: String,
+    /// SHA-256 of the file's bytes, or of the reference with all its parameters.
+    pub digest: String,
+    /// The kind of model.
+    pub kind: String,
+    /// What it consists of.
+    pub facts: Vec<(String, String)>,
+    /// Where its states lie.
+    pub space: Space,
+    /// Its energies, at its temperature, at three fixed states: a file that is understood in another way has others.
+    pub energies: Vec<f64>,
+}
+
+/// Data that a run used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// The file, as written by the person.
+    pub source: String,
+    /// Its rows.
+    pub examples: usize,
+    /// Where values were cut into 0 and 1.
+    pub binarize: Option<f64>,
+}
+
+impl ModelRecord {
+    /// Describes `model`, at the temperature of the run, which came from `source` with this `digest`.
+    #[must_use]
+    pub fn new(model: &Arc<dyn Model>, source: &str, digest: &str) -> Self {
+        Self {
+            source: source.into(),
+            digest: digest.into(),
+            kind: model.kind().into(),
+            facts: model.facts().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            space: model.space(),
+            energies: model.energy(probes(&model.space()).view()).to_vec(),
+        }
+    }
+}
+
+/// Three states that depend on the space alone.
+fn probes(space: &Space) -> Array2<f64> {
+    let values = space.values();
+    Array2::from_shape_fn((3, space.dim), |(row, column)| {
+        let number = (row + 1) * (column % 8191 + 1) * 7 + column;
+        match (&values, &space.domain) {
+            (Some(values), _) => values[number / 5 % values.len()],
+            (None, crate::models::Domain::Box { lower, upper }) => {
+                lower[column] + (upper[column] - lower[column]) * ((number % 101) as f64 / 101.0)
+            }
+            (None, _) => (number as f64).sin(),
+        }
+    })
+}
+
+impl RunRecord {
+    /// A record of the present version.
+    #[must_use]
+    pub fn new(
+        command: String,
+        model: ModelRecord,
+        temperature: f64,
+        data: Option<DataRecord>,
+        settings: &Settings,
+        estimate: &Estimate,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            lnz: env!("CARGO_PKG_VERSION").into(),
+            command,
+            model,
+            temperature,
+            data,
+            settings: settings.clone(),
+            estimate: estimate.clone(),
+        }
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`write_atomically`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = to_json(self);
+        write_atomically(path, |writer| {
+            writer.write_all(text.as_bytes())?;
+            writer.write_all(b"\n")
+        })
+    }
+
+    /// Reads what [`RunRecord::write`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read; [`Error::Format`] if it is no run record, one of another version, or holds
+    /// numbers that no run gives.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = read_file(path)?;
+        parse(&bytes).map_err(|message| Error::Format { path: path.into(), message })
+    }
+
+    /// Checks that the record's log Z is that of `model`, at `temperature`, from a source with this `digest`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with `path` as the record's name: another model, another temperature, or the same file understood
+    /// in another way.
+    pub fn check_model(
+        &self,
+        path: &Path,
+        model: &Arc<dyn Model>,
+        source: &str,
+        digest: &str,
+        temperature: f64,
+    ) -> Result<()> {
+        let present = ModelRecord::new(model, source, digest);
+        let refuse = |message: String| Err(Error::Format { path: path.into(), message });
+        if self.model.digest != digest {
+            return refuse(format!(
+                "this run is of another model: it has the digest {} ({}), but {source} has {}; estimate log Z of {source} itself",
+                short(&self.model.digest),
+                self.model.source,
+                short(digest)
+            ));
+        }
+        if self.temperature != temperature {
+            return refuse(format!(
+                "this run is at temperature {}, not {temperature}; log Z depends on it: state --temperature {} or run again",
+                self.temperature, self.temperature
+            ));
+        }
+        let same = self.model.space == present.space
+            && self.model.energies.len() == present.energies.len()
+            // Vector instructions of other machines round in another order.
+            && self.model.energies.iter().zip(&present.energies).all(|(old, new)| {
+                old == new || (old - new).abs() <= 1e-6 * (1.0 + old.abs().max(new.abs()))
+            });
+        if !same {
+            return refuse(format!(
+                "this run understood {source} in another way (units, layout of weights or convention); repeat the options \
+                 of its command: {}",
+                self.command
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}
+
+fn parse(bytes: &[u8]) -> Parsed<RunRecord> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "not a run record (it is not text)".to_owned())?;
+    let version: Version = from_json(text).map_err(|e| format!("not a run record of lnz ({e})"))?;
+    if version.format != FORMAT {
+        return Err(format!("a run record of version {}; this lnz reads version {FORMAT}", version.format));
+    }
+    let record: RunRecord = from_json(text).map_err(|e| format!("damaged run record ({e})"))?;
+    let estimate = &record.estimate;
+    if estimate.log_z.is_nan() || estimate.log_z == f64::INFINITY {
+        return Err(format!("estimate.log_z is {}; no run gives that", estimate.log_z));
+    }
+    if let Some(error) = estimate.std_err.filter(|error| !(*error >= 0.0)) {
+        return Err(format!("estimate.std_err is {error}; a standard error is not negative"));
+    }
+    Ok(record)
+}
+
+/// JSON of any value, with non-finite floats as the strings `"inf"`, `"-inf"` and `"nan"`.
+///
+/// # Panics
+/// For maps whose keys are no strings, which no type of this crate has.
+#[must_use]
+pub fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
+    json::to_string(value).expect("every map of this crate has strings as keys")
+}
+
+/// What [`to_json`] wrote.
+fn from_json<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    json::from_str(text)
+}
+
+/// The digest of a built-in reference: SHA-256 of its name and of every parameter, given or default.
+///
+/// # Errors
+/// As [`builtin::parse`].
+pub fn digest_of_reference(spec: &str) -> Result<String> {
+    builtin::parse(spec)?;
+    let body = spec.strip_prefix("ref:").unwrap_or(spec);
+    let (name, query) = body.split_once('?').unwrap_or((body, ""));
+    let given = |key: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(k, _)| *k == key);
+    let parameters: Vec<String> = builtin::REFERENCES
+        .iter()
+        .filter(|reference| reference.name == name)
+        .flat_map(|reference| reference.parameters)
+        .map(|parameter| {
+            format!(
+                "{}={}",
+                parameter.name,
+                given(parameter.name).map_or(parameter.default, |(_, value)| value)
+            )
+        })
+        .collect();
+    Ok(digest(format!("ref:{name}?{}", parameters.join("&")).as_bytes()))
+}
