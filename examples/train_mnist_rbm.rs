@@ -3,6 +3,8 @@
 //! `cargo run --release --example train_mnist_rbm -- MNIST_DIR --hidden 500 --out rbm.safetensors`, where MNIST_DIR holds
 //! `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte`, gzipped or not.
 
+#![allow(clippy::print_stdout, reason = "a program that reports to a person")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,6 +56,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    check_out(&arguments.out)?;
     let train = images(&arguments.directory, "train-images-idx3-ubyte")?;
     let test = images(&arguments.directory, "t10k-images-idx3-ubyte")?;
     let settings = Pcd {
@@ -82,6 +85,22 @@ fn main() -> Result<()> {
     write_rbm(&arguments.out, &rbm)?;
     println!("written to {}", arguments.out.display());
     report(rbm, &train, &test, settings.seed)
+}
+
+/// Refuses before training what could not be written after it.
+fn check_out(out: &Path) -> Result<()> {
+    let known = out
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("safetensors") || e.eq_ignore_ascii_case("npz"));
+    if !known {
+        bail!("--out {}: a machine is written to a file that ends in .safetensors or .npz", out.display());
+    }
+    match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            bail!("--out {}: there is no directory {}", out.display(), parent.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Rows of bits from one of MNIST's files.

@@ -65,12 +65,12 @@ impl Default for Pcd {
     fn default() -> Self {
         Self {
             hidden: 500,
-            epochs: 60,
+            epochs: 30,
             batch_size: 128,
             chains: 128,
             learning_rate: 0.05,
             final_learning_rate: 0.0,
-            weight_decay: 1e-4,
+            weight_decay: 1e-3,
             gibbs_steps: 1,
             seed: 1,
         }
