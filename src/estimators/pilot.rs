@@ -24,11 +24,11 @@ const SETTLED: f64 = 2.0;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
 /// Chains of the reported round unless more are needed or asked for.
-const REPORTED_CHAINS: usize = 512;
+const REPORTED_CHAINS: usize = 1024;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 /// More rungs than the extrapolation asks for, because it is noisy.
-const MARGIN: f64 = 1.4;
+const MARGIN: f64 = 1.3;
 
 /// What the pilots settled: everything that the reported round needs, frozen.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub struct Plan {
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
 /// Pilot r has 128 chains and 32·2ʳ rungs, at the schedule that the one before it suggested. The variance of log-weights falls
-/// as 1/K, so K = K_pilot · s²/0.7 rungs give ESS ≈ N/2; N = 512 chains, or as many as the target standard error needs by
+/// as 1/K, so K = K_pilot · s²/0.7 rungs give ESS ≈ N/2; N = 1,024 chains, or as many as the target standard error needs by
 /// SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs (counted with `overhead` runs' worth of
 /// evidence).
 ///
