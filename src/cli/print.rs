@@ -17,7 +17,7 @@ const EXACT: usize = 9;
 pub(crate) fn with_error(value: f64, error: f64) -> String {
     if error.is_finite() && value.is_finite() {
         let decimals = decimals(error);
-        format!("{value:.decimals$} ± {error:.decimals$}")
+        format!("{} ± {error:.decimals$}", rounded(value, decimals))
     } else {
         format!("{value:.1} ± {error}")
     }
@@ -30,7 +30,16 @@ fn decimals(error: f64) -> usize {
 
 /// A number without sampling error.
 pub(crate) fn exact(value: f64) -> String {
-    format!("{value:.EXACT$}")
+    rounded(value, EXACT)
+}
+
+/// So many decimals; what rounds to zero has no sign.
+fn rounded(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(zero) if zero.chars().all(|c| c == '0' || c == '.') => zero.to_owned(),
+        _ => text,
+    }
 }
 
 /// A share of an error by itself: `± 0.042 nats`.
@@ -278,6 +287,7 @@ mod tests {
         assert_eq!(with_error(451.283_26, 32.0), "451 ± 32");
         assert_eq!(with_error(-3.0, f64::INFINITY), "-3.0 ± inf");
         assert_eq!(with_error(f64::NEG_INFINITY, f64::INFINITY), "-inf ± inf");
+        assert_eq!(with_error(-7e-12, 2.4e-8), "0.000000000 ± 0.000000024");
         assert_eq!(number(2.0, 0.0), "2.000000000");
     }
 
