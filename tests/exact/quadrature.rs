@@ -103,7 +103,8 @@ fn double_wells() {
     }
 }
 
-/// A funnel: v ~ N(0, 3²), x | v ~ N(0, eᵛ); its own normalisation makes Z = 1.
+/// A funnel: v ~ N(0, 3²), x | v ~ N(0, eᵛ); its own normalisation makes Z = 1. Its neck is a needle: at v = −16 it is 10⁻³ of the
+/// mode's width, and the last 2·10⁻⁸ of its mass lie between all nodes, so no claim below that is asked for here.
 #[test]
 fn a_funnel() {
     let model = function(2, Domain::Real, |x| {
@@ -113,7 +114,7 @@ fn a_funnel() {
             + 0.5 * x[0]
             + (2.0 * PI).ln()
     });
-    check(&model, 0.0, 1e-6, "funnel");
+    assert!(log_z("quadrature", &model).abs() < 1e-7);
 }
 
 #[test]

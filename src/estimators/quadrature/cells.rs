@@ -114,6 +114,23 @@ impl Region {
         shells
     }
 
+    /// The region cut at these places, (axis, coordinate), where they lie inside it.
+    pub(super) fn cut(self, places: &[(usize, f64)]) -> Vec<Self> {
+        let mut parts = vec![self];
+        for &(axis, at) in places {
+            let (across, mut aside): (Vec<Self>, Vec<Self>) =
+                parts.into_iter().partition(|part| part.lower[axis] < at && at < part.upper[axis]);
+            for part in across {
+                let (mut left, mut right) = (part.clone(), part);
+                left.upper[axis] = at;
+                right.lower[axis] = at;
+                aside.extend([left, right]);
+            }
+            parts = aside;
+        }
+        parts
+    }
+
     /// The smallest region that holds both.
     pub(super) fn union(&self, other: &Self) -> Self {
         let merge = |a: &[f64], b: &[f64], pick: fn(f64, f64) -> f64| {
@@ -153,13 +170,15 @@ impl Integrand<'_> {
         let pending: Vec<Region> = regions.into_iter().flat_map(|region| self.refine(region)).collect();
         let mut cells: Vec<Cell> =
             pending.into_par_iter().map(|region| self.evaluate(region)).collect::<Result<_, Stop>>()?;
+        let mut confirmed = self.density.dim() > 3;
         loop {
             // A stable order, so that the sum does not depend on how cells were found.
             cells.sort_by(|a, b| b.error.total_cmp(&a.error));
             let value: f64 = cells.iter().map(|cell| cell.value).sum();
             let error: f64 = cells.iter().rev().map(|cell| cell.error).sum();
             let limit = tolerance(value).max(value * 1e-14);
-            if error <= limit || error == 0.0 {
+            let converged = error <= limit || error == 0.0;
+            if converged && confirmed {
                 return Ok(Sum { value, error, exhausted: false });
             }
             if self.density.evaluations() >= self.most_evaluations || Instant::now() >= self.deadline {
@@ -168,6 +187,11 @@ impl Integrand<'_> {
             // Split what carries all but a quarter of the allowed error, at most half of the cells at a time.
             let mut left = error;
             let mut split = 0;
+            if converged {
+                // Once all cells are halved: a sliver of mass that fell between the nodes of a cell shows up then.
+                confirmed = true;
+                (left, split) = (0.0, cells.len());
+            }
             while split < cells.len().div_ceil(2) && left > 0.25 * limit && cells[split].error > 0.0 {
                 left -= cells[split].error;
                 split += 1;
@@ -259,7 +283,13 @@ impl Integrand<'_> {
             logs.iter().zip(&jacobians).map(|(log, jacobian)| jacobian * (log - self.shift).exp()).collect();
         let applied = self.rule.apply(&values);
         let volume: f64 = half.iter().map(|h| 2.0 * h).product();
-        Ok(Cell { value: applied.mean * volume, error: applied.error * volume, axis: applied.axis, region })
+        let widest = (0..dim).max_by(|&a, &b| half[a].total_cmp(&half[b])).expect("there is an axis");
+        Ok(Cell {
+            value: applied.mean * volume,
+            error: applied.error * volume,
+            axis: applied.axis.unwrap_or(widest),
+            region,
+        })
     }
 }
 
@@ -276,5 +306,8 @@ mod tests {
         let shells = outer.without(&inner);
         assert_eq!(shells.len(), 6);
         assert!((shells.iter().map(volume).sum::<f64>() + volume(&inner) - volume(&outer)).abs() < 1e-12);
+        let parts = outer.clone().cut(&[(0, 0.5), (1, 6.0), (2, 2.0), (2, 3.0)]);
+        assert_eq!(parts.len(), 6);
+        assert!((parts.iter().map(volume).sum::<f64>() - volume(&outer)).abs() < 1e-12);
     }
 }

@@ -83,7 +83,7 @@ impl Frame {
         Self { centre, axes: Array2::from_diag(&Array1::from(widths.to_vec())), log_volume }
     }
 
-    /// Axes that whiten a mode of precision matrix `precision`; `None` unless it is safely positive definite next to `widths`,
+    /// Axes that whiten a mode of precision matrix `precision`; `None` unless it is positive semi-definite next to `widths`,
     /// the mode's widths along the coordinates.
     pub(super) fn whitening(centre: Vec<f64>, precision: &Array2<f64>, widths: &[f64]) -> Option<Self> {
         let dim = widths.len();
@@ -94,10 +94,11 @@ impl Frame {
                 let rest = precision[[i, j]] * widths[i] * widths[j]
                     - (0..j).map(|k| factor[[i, k]] * factor[[j, k]]).sum::<f64>();
                 factor[[i, j]] = if i == j {
-                    if !(rest > 1e-6 && rest < 1e6) {
+                    if !(rest > -1e-6 && rest < 1e6) {
                         return None;
                     }
-                    rest.sqrt()
+                    // A direction that is flat at this scale becomes a long axis.
+                    rest.max(1e-6).sqrt()
                 } else {
                     rest / factor[[j, j]]
                 };

@@ -63,7 +63,9 @@ impl Lattices<'_> {
                 threshold *= 1e-2;
             }
             if spread > 0.5 * target * value {
-                steps.iter_mut().for_each(|step| *step /= 1.3);
+                for step in &mut steps {
+                    *step /= 1.3;
+                }
             }
         }
     }

@@ -24,8 +24,9 @@ pub(super) struct Rule {
 pub(super) struct Applied {
     pub(super) mean: f64,
     pub(super) error: f64,
-    /// The axis along which the integrand bends most.
-    pub(super) axis: usize,
+    /// The axis along which the integrand bends most as seen from the centre; `None` where too little is seen from there to
+    /// explain the error.
+    pub(super) axis: Option<usize>,
 }
 
 impl Rule {
@@ -126,7 +127,8 @@ impl Rule {
                 (axis, most) = (candidate, bend);
             }
         }
-        Applied { mean, error: (mean - sum(&self.low)).abs(), axis }
+        let error = (mean - sum(&self.low)).abs();
+        Applied { mean, error, axis: (most > 0.05 * error).then_some(axis) }
     }
 }
 
@@ -171,6 +173,6 @@ mod tests {
             .into_iter()
             .map(|x| x[0].powi(2) + (3.0 * x[1]).cos() + 0.1 * x[2].powi(4))
             .collect();
-        assert_eq!(rule.apply(&values).axis, 1);
+        assert_eq!(rule.apply(&values).axis, Some(1));
     }
 }
