@@ -34,7 +34,7 @@ fn choose() -> pulp::Arch {
 pub fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // log 2 in two parts, the first with few bits, so that x − n·log 2 is exact to the last bits (Cody & Waite).
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding 1.5·2²³ rounds to an integer and leaves that integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
@@ -243,7 +243,7 @@ fn draw_lanes(
     offset: &[f32; LANES],
     out: &mut [f32; LANES],
 ) {
-    let uniform = lanes.next();
+    let uniform = lanes.words();
     for i in 0..LANES {
         let logit = scale * a[i] + offset[i];
         let draw = unit(uniform[i]) * (1.0 + exp((-logit).min(88.0)));
@@ -280,7 +280,7 @@ impl Lanes {
 
     /// The next sixteen words, one a lane.
     #[inline(always)]
-    pub fn next(&mut self) -> [u32; LANES] {
+    pub fn words(&mut self) -> [u32; LANES] {
         let [a, b, c, d] = &mut self.state;
         let mut words = [0; LANES];
         for i in 0..LANES {
@@ -361,7 +361,7 @@ mod tests {
         let mut scalar: Vec<[u32; 4]> =
             (0..LANES).map(|i| std::array::from_fn(|word| lanes.state[word][i])).collect();
         for _ in 0..100 {
-            let words = lanes.next();
+            let words = lanes.words();
             for (state, word) in scalar.iter_mut().zip(words) {
                 let expected = state[0].wrapping_add(state[3]).rotate_left(7).wrapping_add(state[0]);
                 let t = state[1] << 9;

@@ -134,9 +134,9 @@ pub fn colour(neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
         queued[start] = true;
         queue.push_back(start);
         while let Some(site) = queue.pop_front() {
-            let class = (0..)
+            let class = (0..=neighbours[site].len())
                 .find(|class| neighbours[site].iter().all(|&other| colours[other] != *class))
-                .expect("a site has fewer neighbours than there are numbers");
+                .expect("n neighbours leave one of n + 1 colours free");
             colours[site] = class;
             if class == classes.len() {
                 classes.push(Vec::new());

@@ -161,12 +161,12 @@ impl Path for GeometricPath {
     fn sample_reference(&self, chains: usize, stream: Stream) -> Box<dyn Ensemble> {
         let mut generator = stream.child(0).generator();
         let shared = &self.shared;
-        let states = Array2::from_shape_fn((chains, shared.space.dim), |(_, i)| match &shared.space.domain {
-            Domain::Box { lower, upper } => lower[i] + (upper[i] - lower[i]) * generator.random::<f64>(),
-            _ => {
-                let noise: f64 = StandardNormal.sample(&mut generator);
-                shared.centre[i] + shared.spread[i] * noise
+        let states = Array2::from_shape_fn((chains, shared.space.dim), |(_, i)| {
+            if let Domain::Box { lower, upper } = &shared.space.domain {
+                return lower[i] + (upper[i] - lower[i]) * generator.random::<f64>();
             }
+            let noise: f64 = StandardNormal.sample(&mut generator);
+            shared.centre[i] + shared.spread[i] * noise
         });
         self.block(states, stream)
     }

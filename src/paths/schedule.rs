@@ -48,8 +48,10 @@ impl Schedule {
         if betas.len() < 2 || betas[0] != 0.0 || betas[betas.len() - 1] != 1.0 {
             return wrong(format!("{betas:?}"));
         }
-        if let Some(pair) = betas.windows(2).find(|pair| !(pair[0] < pair[1])) {
-            return wrong(format!("{} before {}", pair[0], pair[1]));
+        // NaN compares as nothing, so "not less" is asked for, not "greater".
+        let rises = |pair: &[f64]| pair[0].partial_cmp(&pair[1]) == Some(std::cmp::Ordering::Less);
+        if let Some(&[before, after]) = betas.windows(2).find(|pair| !rises(pair)) {
+            return wrong(format!("{before} before {after}"));
         }
         Ok(Self(betas))
     }
