@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::annealing::{Annealed, forward};
-use super::estimate::{Cost, PilotRecord};
+use super::estimate::{Cost, PilotRecord, Rung};
 use super::monitor::Monitor;
 use super::resampling::systematic;
 use super::settings::{ScheduleChoice, Settings};
@@ -93,11 +93,10 @@ pub fn plan(
         pace = seconds / (CHAINS * rungs) as f64;
         cost.add(&format!("pilot {}", records.len() + 1), seconds, run.population.counts());
 
-        let shares: Vec<f64> = run.rungs.iter().map(|rung| rung.discrepancy).collect();
-        barrier = shares.iter().sum();
+        barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
         variance = spread(&run.weights);
         if settings.schedule == ScheduleChoice::EqualBarrier {
-            curve = schedule.equal_barrier(&shares, rungs);
+            curve = schedule.equal_barrier(&shares(&run.rungs), rungs);
         }
         let record = PilotRecord {
             chains: CHAINS,
@@ -193,6 +192,29 @@ fn reported_schedule(settings: &Settings, curve: &Schedule, rungs: usize) -> Sch
         ScheduleChoice::Sigmoidal => Schedule::sigmoidal(rungs),
         ScheduleChoice::EqualBarrier | ScheduleChoice::Given(_) => curve.with_rungs(rungs),
     }
+}
+
+/// How much of the rungs each step of a pilot's schedule deserves.
+///
+/// Where chains mix between rungs, the variance of the log-weights grows by the squared discrepancy d² at each, and shares in
+/// proportion to d are best: that is the barrier. Where they mix slowly it grows faster, because errors of neighbouring rungs
+/// add up instead of averaging out. A stretch of n rungs over which the variance grew by v would have grown by vn/m with m
+/// rungs, so Σ vᵢnᵢ/mᵢ is least for mᵢ ∝ √(vᵢnᵢ), which is the barrier again where v = nd². Growth is taken over stretches of a
+/// twenty-fourth of the schedule, because a pilot's 128 chains are few.
+fn shares(rungs: &[Rung]) -> Vec<f64> {
+    let mut shares = Vec::with_capacity(rungs.len());
+    let mut before = 0.0;
+    for stretch in rungs.chunks(rungs.len().div_ceil(24)) {
+        let after = stretch[stretch.len() - 1].log_weight_variance;
+        let squares: f64 = stretch.iter().map(|rung| rung.discrepancy.powi(2)).sum();
+        let sum: f64 = stretch.iter().map(|rung| rung.discrepancy).sum();
+        let growth = if after.is_finite() { (after - before).max(squares) } else { squares };
+        let whole = (growth * stretch.len() as f64).sqrt();
+        shares
+            .extend(stretch.iter().map(|rung| if sum > 0.0 { whole * rung.discrepancy / sum } else { 0.0 }));
+        before = after;
+    }
+    shares
 }
 
 /// The variance that normal log-weights with this ESS would have, or four fifths of the sample's own where that is more.
