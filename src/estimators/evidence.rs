@@ -118,8 +118,8 @@ pub(crate) fn compare(found: Vec<(String, f64, f64)>, log_z: f64, std_err: f64) 
         .collect()
 }
 
-/// An independent answer that is less certain than this many nats, and than three standard errors of the estimate, supports
-/// nothing: it would agree with a wrong number, too.
+/// An independent answer that is less certain than this many nats supports nothing: it would agree with a wrong number, too. (With
+/// 512 chains this is an ESS of about 16, below which a standard error means little anyway.)
 const WEAK: f64 = 0.25;
 
 /// What speaks against an estimate among the evidence, or in the lack of it.
@@ -132,7 +132,7 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
         if !other.agrees {
             let z = distance(log_z, std_err, other.log_z, other.std_err);
             Some(Warning::Disagreement { source, other: other.log_z, z })
-        } else if other.std_err > WEAK.max(3.0 * std_err) {
+        } else if other.std_err > WEAK {
             Some(Warning::WeakEvidence { source, std_err: other.std_err })
         } else {
             None

@@ -25,6 +25,8 @@ const SETTLED: f64 = 2.0;
 const SHARE: f64 = 0.25;
 /// Chains of the reported round unless more are needed or asked for.
 const REPORTED_CHAINS: usize = 1024;
+/// Coordinates that all chains together may have: a few GiB in the widest layouts.
+const MOST_COORDINATES: usize = 1 << 28;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 /// More rungs than the extrapolation asks for, because it is noisy.
@@ -130,10 +132,16 @@ pub fn plan(
         let needed = AIMED_VARIANCE.exp_m1() / (wanted_error * wanted_error);
         (needed.min(1e7) as usize).next_multiple_of(64).max(REPORTED_CHAINS)
     });
+    let budget = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time)
+        / (pace * (1.0 + overhead));
+    // Chains beyond the usual number are worth having only with enough rungs for each.
+    let enough = MARGIN * last.rungs as f64 * variance / AIMED_VARIANCE;
+    let room = ((budget / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
+    let out_of_room = settings.chains.is_none() && chains > room.max(REPORTED_CHAINS);
+    let chains = if out_of_room { room.max(REPORTED_CHAINS).next_multiple_of(64) } else { chains };
     let aimed = AIMED_VARIANCE.min(0.8 * (chains as f64 * wanted_error * wanted_error).ln_1p());
     let wanted = (MARGIN * last.rungs as f64 * variance / aimed).max(barrier * barrier / aimed);
-    let left = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time);
-    let affordable = (left / (pace * chains as f64 * (1.0 + overhead))).max(1.0);
+    let affordable = (budget / chains as f64).max(1.0);
     let given = matches!(settings.schedule, ScheduleChoice::Given(_));
     let rungs = if given {
         curve.rungs()
@@ -141,7 +149,7 @@ pub fn plan(
         settings.rungs.unwrap_or_else(|| wanted.max(FIRST_RUNGS as f64).min(affordable).ceil() as usize)
     };
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
-    let out_of_time = settings.rungs.is_none() && !given && wanted > affordable;
+    let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
     Ok(Plan { path, schedule, chains, barrier, records, out_of_time })
 }
 

@@ -41,6 +41,9 @@ impl Tempering {
                 .sum()
         };
         let leave_one_out: Vec<f64> = (0..systems).map(|i| without(Some(i))).collect();
+        if systems < 2 {
+            return (without(None), f64::INFINITY);
+        }
         let n = systems as f64;
         let variance = (n - 1.0).powi(2) / n * statistics::variance(&leave_one_out);
         (without(None), variance.sqrt())
@@ -91,7 +94,9 @@ pub fn run(
                 .iter()
                 .zip(&above)
                 .map(|(below, above)| {
-                    let probability = (below - above).exp().min(1.0);
+                    // Two forbidden states, −∞ − (−∞), stay where they are.
+                    let gain = below - above;
+                    let probability = if gain.is_nan() { 0.0 } else { gain.exp().min(1.0) };
                     swaps[k].0 += probability;
                     swaps[k].1 += 1.0;
                     generator.random::<f64>() < probability

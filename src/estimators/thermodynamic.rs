@@ -62,7 +62,9 @@ impl Estimator for Thermodynamic {
         let start = Instant::now();
         let mut cost = Cost::default();
         let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
-        let mut plan = pilot::plan(path, settings, 1.0, monitor, &mut cost)?;
+        // Time for the integrations, about that of a reported round, and for the evidence.
+        let overhead = 1.0 + evidence::overhead(path.as_ref());
+        let mut plan = pilot::plan(path, settings, overhead, monitor, &mut cost)?;
         let chains = settings.chains.unwrap_or(CHAINS);
         // About four rungs to a unit of barrier make neighbours overlap well; an even number can be halved.
         let rungs = settings.rungs.unwrap_or((4.0 * plan.barrier).clamp(32.0, 4000.0) as usize);
@@ -81,7 +83,7 @@ impl Estimator for Thermodynamic {
         }
         let pace = seconds / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
         let left = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time);
-        let affordable = 0.6 * left / (pace * schedule.rungs() as f64);
+        let affordable = 0.4 * left / (pace * schedule.rungs() as f64);
         let out_of_time = sweeps > affordable;
         let sweeps = sweeps.min(affordable).max(PILOT_SWEEPS as f64).ceil() as usize;
 

@@ -154,7 +154,8 @@ fn accept(
     for (chain, &log_ratio) in log_ratio.iter().enumerate() {
         let uniform: f64 = generator.random();
         // Within about 1,400 reference standard deviations.
-        let near = proposals.values.reference[chain] > -1e6;
+        let finite = proposals.states.row(chain).iter().all(|x| x.is_finite());
+        let near = finite && proposals.values.reference[chain] > -1e6;
         let broken = near && proposals.values.target[chain].is_nan();
         let probability = if log_ratio.is_nan() { 0.0 } else { log_ratio.exp().min(1.0) };
         stats.proposals += 1.0;

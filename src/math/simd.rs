@@ -1,8 +1,8 @@
 //! Vector kernels: plain loops over slices, compiled for each instruction set and chosen when the program runs.
 //!
 //! Every kernel is a scalar function (`exp`, `sigmoid`, …) applied in a loop that the compiler vectorises inside
-//! [`dispatch`]. No fused multiply-add is used, so all instruction sets give the same bits.
-//! `LNZ_SIMD=scalar|v3|v4` forces a level (SSE2, AVX2, AVX-512) that the machine supports.
+//! [`dispatch`]. They use no fused multiply-add, so they give the same bits on all instruction sets (matrix products do not).
+//! `LNZ_SIMD=scalar|v3` asks for less than the machine's best (SSE2, AVX2).
 
 use std::sync::OnceLock;
 
@@ -180,28 +180,24 @@ pub fn softplus_derivatives(beta: f32, activations: &[f32]) -> (f64, f64) {
     )
 }
 
-/// Σ xᵢ yᵢ.
+/// Σ xᵢ yᵢ in f64.
 ///
 /// # Panics
 /// When the lengths differ.
 #[must_use]
-pub fn dot(x: &[f32], y: &[f32]) -> f64 {
+pub fn dot<Y: Copy + Into<f64>>(x: &[f32], y: &[Y]) -> f64 {
     assert_eq!(x.len(), y.len(), "lengths of a dot product");
     dispatch(
         #[inline(always)]
         || {
             let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-            let mut total = 0.0;
-            for (x, y) in x.chunks(64).zip(y.chunks(64)) {
-                let mut lanes = [0.0f32; LANES];
-                for (x, y) in x.iter().zip(y) {
-                    for i in 0..LANES {
-                        lanes[i] += x[i] * y[i];
-                    }
+            let mut lanes = [0.0f64; LANES];
+            for (x, y) in x.iter().zip(y) {
+                for i in 0..LANES {
+                    lanes[i] += f64::from(x[i]) * y[i].into();
                 }
-                total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
             }
-            total + x_rest.iter().zip(y_rest).map(|(x, y)| f64::from(x * y)).sum::<f64>()
+            lanes.iter().sum::<f64>() + x_rest.iter().zip(y_rest).map(|(x, y)| f64::from(*x) * (*y).into()).sum::<f64>()
         },
     )
 }
@@ -234,7 +230,8 @@ pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[
     );
 }
 
-/// Sixteen draws. u < σ(x) ⇔ u (1 + e⁻ˣ) < 1, which needs no quotient.
+/// Sixteen draws. The less likely value has probability σ(−|x|), and u < σ(−|x|) ⇔ u (1 + e^|x|) < 1: no quotient, and full relative
+/// precision for rare values of either kind.
 #[inline(always)]
 fn draw_lanes(
     lanes: &mut Lanes,
@@ -246,8 +243,8 @@ fn draw_lanes(
     let uniform = lanes.words();
     for i in 0..LANES {
         let logit = scale * a[i] + offset[i];
-        let draw = unit(uniform[i]) * (1.0 + exp((-logit).min(88.0)));
-        out[i] = if draw < 1.0 { 1.0 } else { 0.0 };
+        let rare = unit(uniform[i]) * (1.0 + exp(logit.abs().min(88.0))) < 1.0;
+        out[i] = if rare == (logit >= 0.0) { 0.0 } else { 1.0 };
     }
 }
 

@@ -16,7 +16,7 @@ use crate::models::{Model, Space};
 /// log f_β(x) = −β E(x) from the uniform distribution, log Z₀ = d log q.
 ///
 /// The kernel is a sweep of single-site Gibbs updates that asks the model for the energies of all values of a site, so a sweep
-/// costs d (q − 1) energies: models with structure deserve a path of their own.
+/// costs d q energies: models with structure deserve a path of their own.
 #[derive(Debug)]
 pub struct FinitePath {
     shared: Arc<Shared>,
@@ -125,7 +125,9 @@ impl Ensemble for FiniteEnsemble {
                 for (logit, energy) in logits.iter_mut().zip(energies.column(chain)) {
                     *logit = if beta == 0.0 { 0.0 } else { -beta * energy };
                 }
-                let new = draw(&logits, &mut self.generator);
+                // A NaN is taken, so that it reaches the weights and is reported.
+                let broken = logits.iter().position(|logit| logit.is_nan());
+                let new = broken.unwrap_or_else(|| draw(&logits, &mut self.generator));
                 self.states[(chain, site)] = values[new];
                 self.energies[chain] = energies[(new, chain)];
             }

@@ -62,7 +62,7 @@ impl GeometricPath {
             shared: Arc::new(shared),
             kernel,
             step_size: StepSize::constant(0.5),
-            fitted_to_data: data.is_some(),
+            fitted_to_data: data.is_some_and(|data| data.nrows() > 1),
         }
     }
 

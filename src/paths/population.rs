@@ -132,25 +132,19 @@ impl Population {
                 moves.push((dead.next().expect("as many chains die as are copied"), from));
             }
         }
-        for target in 0..self.blocks.len() {
-            for source in 0..self.blocks.len() {
-                let here: Vec<_> = moves
-                    .iter()
-                    .filter(|(to, from)| to / BLOCK == target && from / BLOCK == source)
-                    .map(|(to, from)| (to % BLOCK, from % BLOCK))
-                    .collect();
-                if here.is_empty() {
-                    continue;
-                }
-                if target == source {
-                    self.blocks[target].copy_chains(&here);
-                } else {
-                    let [to, from] = self
-                        .blocks
-                        .get_disjoint_mut([target, source])
-                        .expect("two different blocks of the population");
-                    to.copy_chains_from(from.as_ref(), &here);
-                }
+        let blocks_of = |(to, from): &(usize, usize)| (to / BLOCK, from / BLOCK);
+        moves.sort_unstable_by_key(blocks_of);
+        for group in moves.chunk_by(|a, b| blocks_of(a) == blocks_of(b)) {
+            let (target, source) = blocks_of(&group[0]);
+            let here: Vec<_> = group.iter().map(|(to, from)| (to % BLOCK, from % BLOCK)).collect();
+            if target == source {
+                self.blocks[target].copy_chains(&here);
+            } else {
+                let [to, from] = self
+                    .blocks
+                    .get_disjoint_mut([target, source])
+                    .expect("two different blocks of the population");
+                to.copy_chains_from(from.as_ref(), &here);
             }
         }
     }

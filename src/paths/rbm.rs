@@ -19,7 +19,8 @@ use crate::models::{GaussianRbm, Model, Space, downcast};
 /// For Bernoulli visible units r₀ = b⁰·v and r₁ = b·v; for Gaussian ones r₀ = −Σ(v−b⁰)²/2σ² and r₁ likewise with b. At β = 0 the
 /// visible units are independent, so log Z₀ = Σ softplus(b⁰) + H log 2, or ½ Σ log 2πσ² + H log 2. It is the geometric path on
 /// (v, h) with h summed out. a does not depend on β: it is computed once a step and serves both neighbouring densities and the
-/// next Gibbs step, so a step takes two matrix products. Densities are computed in f32 and summed in f64.
+/// next Gibbs step, so a step takes two matrix products. Pre-activations are f32, everything that is summed is f64. Gaussian units
+/// are held as u = (v − b⁰)/σ with b⁰W folded into c, so that no large numbers cancel.
 ///
 /// The kernel is block Gibbs, v → h → v, which is reversible.
 #[derive(Debug)]
@@ -38,21 +39,22 @@ enum BaseRates {
 enum Visible {
     /// The model, to translate between its units and bits.
     Bernoulli(Arc<Rbm>),
-    /// The model, and σ.
-    Gaussian(Arc<GaussianRbm>, Vec<f32>),
+    /// The model.
+    Gaussian(Arc<GaussianRbm>),
 }
 
 /// What the blocks of one path share.
 #[derive(Clone, Debug)]
 struct Parameters {
     visible: Visible,
+    /// What a stored state is multiplied by: W for bits, σW for u.
     weights: Array2<f32>,
     hidden_bias: Vec<f32>,
     /// b and b⁰.
     target_bias: Array1<f64>,
     reference_bias: Array1<f64>,
-    /// r₁(v) − r₀(v) = tilt·v + tilt_offset.
-    tilt: Vec<f32>,
+    /// r₁(v) − r₀(v) = tilt·(stored state) + tilt_offset.
+    tilt: Vec<f64>,
     tilt_offset: f64,
     /// −(the model's constant energy).
     constant: f64,
@@ -98,14 +100,11 @@ impl RbmPath {
         let base_rates = if known.is_some() { BaseRates::Known } else { BaseRates::Guessed };
         let reference_bias = known.unwrap_or_else(|| rbm.visible_bias().clone());
         let parameters = Parameters {
-            weights: rbm.scaled_weights().mapv(|w| w as f32),
-            hidden_bias: rbm.hidden_bias().iter().map(|&c| c as f32).collect(),
+            weights: (rbm.scaled_weights() * &rbm.sigma().view().insert_axis(Axis(1))).mapv(|w| w as f32),
+            hidden_bias: Vec::new(),
             target_bias: rbm.visible_bias().clone(),
             constant: 0.0,
-            visible: Visible::Gaussian(
-                Arc::clone(&rbm),
-                rbm.sigma().iter().map(|&sigma| sigma as f32).collect(),
-            ),
+            visible: Visible::Gaussian(rbm),
             reference_bias: Array1::zeros(0),
             tilt: Vec::new(),
             tilt_offset: 0.0,
@@ -129,27 +128,32 @@ impl Parameters {
         let difference = &self.target_bias - &reference_bias;
         match &self.visible {
             Visible::Bernoulli(_) => {
-                self.tilt = difference.iter().map(|&d| d as f32).collect();
+                self.tilt = difference.to_vec();
                 self.tilt_offset = 0.0;
             }
-            Visible::Gaussian(rbm, _) => {
-                let variance = rbm.sigma().mapv(|sigma| sigma * sigma);
-                self.tilt = (&difference / &variance).iter().map(|&d| d as f32).collect();
-                let squares = self.target_bias.mapv(|b| b * b) - reference_bias.mapv(|b| b * b);
-                self.tilt_offset = -0.5 * (squares / variance).sum();
+            Visible::Gaussian(rbm) => {
+                let tilt = difference / rbm.sigma();
+                self.tilt_offset = -0.5 * tilt.mapv(|d| d * d).sum();
+                self.tilt = tilt.to_vec();
+                let folded = rbm.hidden_bias() + &reference_bias.dot(rbm.scaled_weights());
+                self.hidden_bias = folded.iter().map(|&c| c as f32).collect();
             }
         }
         self.reference_bias = reference_bias;
         self
     }
 
-    /// (1−β) b⁰ + β b.
+    /// What is added to βhWᵀ: (1−β) b⁰ + β b for bits, β (b − b⁰)/σ for u.
     fn bias_at(&self, beta: f64) -> Vec<f32> {
-        self.reference_bias
-            .iter()
-            .zip(&self.target_bias)
-            .map(|(r, t)| ((1.0 - beta) * r + beta * t) as f32)
-            .collect()
+        match &self.visible {
+            Visible::Bernoulli(_) => self
+                .reference_bias
+                .iter()
+                .zip(&self.target_bias)
+                .map(|(r, t)| ((1.0 - beta) * r + beta * t) as f32)
+                .collect(),
+            Visible::Gaussian(_) => self.tilt.iter().map(|tilt| (beta * tilt) as f32).collect(),
+        }
     }
 }
 
@@ -157,7 +161,7 @@ impl Path for RbmPath {
     fn space(&self) -> Space {
         match &self.parameters.visible {
             Visible::Bernoulli(rbm) => rbm.space(),
-            Visible::Gaussian(rbm, _) => rbm.space(),
+            Visible::Gaussian(rbm) => rbm.space(),
         }
     }
 
@@ -165,7 +169,7 @@ impl Path for RbmPath {
         let hidden = self.parameters.hidden_bias.len() as f64 * std::f64::consts::LN_2;
         let visible: f64 = match &self.parameters.visible {
             Visible::Bernoulli(_) => self.parameters.reference_bias.iter().map(|&b| softplus(b)).sum(),
-            Visible::Gaussian(rbm, _) => {
+            Visible::Gaussian(rbm) => {
                 rbm.sigma().iter().map(|s| 0.5 * (2.0 * std::f64::consts::PI * s * s).ln()).sum()
             }
         };
@@ -184,7 +188,9 @@ impl Path for RbmPath {
         let mut block = RbmEnsemble::new(Arc::clone(&self.parameters), states.nrows(), stream);
         block.visible = match &self.parameters.visible {
             Visible::Bernoulli(rbm) => rbm.to_bits(states).mapv(|x| x as f32),
-            Visible::Gaussian(..) => states.mapv(|x| x as f32),
+            Visible::Gaussian(rbm) => {
+                ((&states - &self.parameters.reference_bias) / rbm.sigma()).mapv(|u| u as f32)
+            }
         };
         block.refresh();
         Ok(Box::new(block))
@@ -255,11 +261,11 @@ impl RbmEnsemble {
                     simd::draw_bits(&mut self.lanes, beta as f32, input, &bias, row);
                 }
             }
-            Visible::Gaussian(_, sigma) => {
+            Visible::Gaussian(_) => {
                 for (input, mut row) in rows {
-                    for (i, x) in row.iter_mut().enumerate() {
+                    for (i, u) in row.iter_mut().enumerate() {
                         let noise: f32 = StandardNormal.sample(&mut self.generator);
-                        *x = bias[i] + sigma[i] * (beta as f32 * sigma[i] * input[i] + noise);
+                        *u = bias[i] + beta as f32 * input[i] + noise;
                     }
                 }
             }
@@ -289,12 +295,11 @@ impl RbmEnsemble {
     /// r₀(v) of one chain.
     fn reference_log_density(&self, chain: usize) -> f64 {
         let state = self.visible.row(chain);
-        let terms = state.iter().zip(&self.parameters.reference_bias);
         match &self.parameters.visible {
-            Visible::Bernoulli(_) => terms.map(|(&v, b)| f64::from(v) * b).sum(),
-            Visible::Gaussian(rbm, _) => {
-                terms.zip(rbm.sigma()).map(|((&v, b), s)| -0.5 * ((f64::from(v) - b) / s).powi(2)).sum()
+            Visible::Bernoulli(_) => {
+                state.iter().zip(&self.parameters.reference_bias).map(|(&v, b)| f64::from(v) * b).sum()
             }
+            Visible::Gaussian(_) => -0.5 * state.iter().map(|&u| f64::from(u).powi(2)).sum::<f64>(),
         }
     }
 }
@@ -374,7 +379,7 @@ impl Ensemble for RbmEnsemble {
         let states = self.visible.mapv(f64::from);
         match &self.parameters.visible {
             Visible::Bernoulli(rbm) => rbm.from_bits(states),
-            Visible::Gaussian(..) => states,
+            Visible::Gaussian(rbm) => states * rbm.sigma() + &self.parameters.reference_bias,
         }
     }
 
