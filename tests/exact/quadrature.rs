@@ -7,7 +7,7 @@ use lnz::Error;
 use lnz::estimators::{Estimate, Guarantee};
 use lnz::math::log_sum_exp;
 use lnz::models::gaussian_rbm::Convention;
-use lnz::models::{Domain, FunctionModel, GaussianRbm, Model, Space};
+use lnz::models::{Domain, FunctionModel, GaussianRbm, Model, Space, builtin};
 use ndarray::{ArrayView1, array};
 
 use super::{assert_same_on_any_threads, log_z, run};
@@ -210,4 +210,47 @@ fn threads_do_not_change_a_bit() {
     for dim in [1, 2, 4] {
         assert_same_on_any_threads("quadrature", &gaussian(dim, 2.0, 0.5).0);
     }
+}
+
+/// A wide mode and a narrow one far away: either right within the claim, or not converged, or refused.
+#[test]
+fn hidden_modes_are_never_silently_missed() {
+    for dim in 1..=6 {
+        for separation in [10, 20, 40] {
+            for weight in [3.0, 100.0] {
+                let spec = format!("ref:two-modes?dim={dim}&separation={separation}&weight={weight}");
+                let model = builtin::parse(&spec).expect("valid");
+                let found = run("quadrature", &model);
+                if dim <= 3 {
+                    assert!(found.is_ok(), "{spec}: {found:?}");
+                }
+                if let Ok(found) = found {
+                    let off = (found.log_z - (1.0f64 + weight).ln()).abs();
+                    let claimed = found.diagnostics.discretisation_error.expect("an error estimate");
+                    assert!(
+                        off <= claimed || !found.verdict.is_converged(),
+                        "{spec}: {} off by {off:e}, claimed {claimed:e}",
+                        found.log_z
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_built_in_funnel_is_within_its_claim() {
+    let model = builtin::parse("ref:funnel?dim=2").expect("valid");
+    check(&model, model.closed_form().expect("a funnel has one"), 1e-6, "funnel");
+}
+
+#[test]
+fn one_mode_is_supported_by_evidence() {
+    for dim in 1..=4 {
+        let estimate = run("quadrature", &gaussian(dim, 1.0, 0.3).0).expect("a Gaussian");
+        assert!(estimate.verdict.is_converged(), "dim {dim}: {:?}", estimate.verdict);
+        assert_eq!(estimate.diagnostics.evidence.len(), usize::from(dim > 2));
+    }
+    let six = run("quadrature", &gaussian(6, 1.0, 0.3).0).expect("a Gaussian");
+    assert!(!six.verdict.is_converged(), "six dimensions cannot be scanned");
 }
