@@ -19,12 +19,12 @@ const FARTHEST: f64 = 150.0;
 const SPHERES: usize = 80;
 /// The basin's radius over its distance that a scan should resolve.
 pub(super) const RESOLVED: f64 = 0.1;
-/// −log of the probability to miss such a basin: 5 %.
-const MISS: f64 = 3.0;
+/// −log of the probability to miss such a basin: 1 %.
+const MISS: f64 = 4.6;
 /// Seconds of energies, on one thread each.
 const SECONDS: f64 = 1.0;
 /// Most points, however cheap the energy.
-const MOST: f64 = 8e6;
+const MOST: f64 = 1e7;
 /// Nats by which a point must exceed the median of its sphere and what known modes explain there.
 const EXCESS: f64 = 3.0;
 
@@ -33,7 +33,7 @@ const EXCESS: f64 = 3.0;
 pub(super) struct Scan {
     /// Where to climb from, with the size of the first step.
     pub(super) starts: Vec<(Vec<f64>, Vec<f64>)>,
-    /// The least radius over distance of a basin that is met with probability 95 %.
+    /// The least radius over distance of a basin that is met with probability 99 %.
     pub(super) resolution: f64,
     /// How many points were looked at on random spheres.
     pub(super) points: usize,
