@@ -4,10 +4,10 @@ use std::f64::consts::{LN_2, PI};
 use std::sync::Arc;
 
 use lnz::Error;
-use lnz::estimators::{Estimate, Guarantee};
+use lnz::estimators::{Estimate, Guarantee, Settings, Silent, by_name};
 use lnz::math::log_sum_exp;
 use lnz::models::gaussian_rbm::Convention;
-use lnz::models::{Domain, FunctionModel, GaussianRbm, Model, Space};
+use lnz::models::{Domain, FunctionModel, GaussianRbm, Model, Space, builtin};
 use ndarray::{ArrayView1, array};
 
 use super::{assert_same_on_any_threads, log_z, run};
@@ -209,5 +209,69 @@ fn what_is_out_of_reach_is_an_error() {
 fn threads_do_not_change_a_bit() {
     for dim in [1, 2, 4] {
         assert_same_on_any_threads("quadrature", &gaussian(dim, 2.0, 0.5).0);
+    }
+}
+
+/// A wide mode and a narrow one far away: either right within the claim, or not converged, or refused.
+#[test]
+fn hidden_modes_are_never_silently_missed() {
+    for dim in 1..=6 {
+        for separation in [10, 20, 40] {
+            for weight in [3.0, 100.0] {
+                let spec = format!("ref:two-modes?dim={dim}&separation={separation}&weight={weight}");
+                let model = builtin::parse(&spec).expect("valid");
+                // Beyond three dimensions running out of time is a refusal, which is as good.
+                let settings =
+                    Settings { max_time: if dim > 3 { 1.0 } else { 300.0 }, ..Settings::default() };
+                let found = by_name("quadrature").expect("exists").estimate(&model, &settings, &Silent);
+                if dim <= 3 {
+                    assert!(found.is_ok(), "{spec}: {found:?}");
+                }
+                if let Ok(found) = found {
+                    let off = (found.log_z - (1.0f64 + weight).ln()).abs();
+                    let claimed = found.diagnostics.discretisation_error.expect("an error estimate");
+                    assert!(
+                        off <= claimed || !found.verdict.is_converged(),
+                        "{spec}: {} off by {off:e}, claimed {claimed:e}",
+                        found.log_z
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_built_in_funnel_is_within_its_claim() {
+    let model = builtin::parse("ref:funnel?dim=2").expect("valid");
+    check(&model, model.closed_form().expect("a funnel has one"), 1e-6, "funnel");
+}
+
+#[test]
+fn one_mode_is_supported_by_evidence() {
+    for dim in 1..=4 {
+        let estimate = run("quadrature", &gaussian(dim, 1.0, 0.3).0).expect("a Gaussian");
+        assert!(estimate.verdict.is_converged(), "dim {dim}: {:?}", estimate.verdict);
+        assert_eq!(estimate.diagnostics.evidence.len(), usize::from(dim > 2));
+    }
+    let six = run("quadrature", &gaussian(6, 1.0, 0.3).0).expect("a Gaussian");
+    assert!(!six.verdict.is_converged(), "six dimensions cannot be scanned");
+}
+
+/// The same off all axes and diagonals, where only random directions lead.
+#[test]
+fn modes_in_any_direction_are_found() {
+    let direction = [0.83, -0.31, 0.47];
+    let norm = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
+    for separation in [10.0, 20.0, 40.0] {
+        let model = function(3, Domain::Real, move |x| {
+            let near = x.dot(&x);
+            let far: f64 = x.iter().zip(direction).map(|(x, u)| (x - separation * u / norm).powi(2)).sum();
+            let wide = -0.5 * near - 1.5 * (2.0 * PI).ln();
+            let narrow = 3f64.ln() - 50.0 * far - 3.0 * (0.1 * (2.0 * PI).sqrt()).ln();
+            -log_sum_exp(&[wide, narrow])
+        });
+        let found = check(&model, 4f64.ln(), 1e-6, "off the axes");
+        assert!(found.verdict.is_converged(), "{:?}", found.verdict);
     }
 }

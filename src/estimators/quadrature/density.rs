@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use crate::error::{Error, Result};
 use crate::models::{Domain, Model};
@@ -49,6 +49,28 @@ impl Density {
             Some(chain) => Err(Error::NonFinite { chain, beta: 1.0, value: logs[chain] }),
             None => Ok(logs),
         }
+    }
+
+    /// log f of each row of a search, by the rules of [`Density::log_at`].
+    pub(super) fn log_of_search(&self, states: ArrayView2<'_, f64>) -> Result<Vec<f64>> {
+        self.evaluations.fetch_add(states.nrows() as u64, Ordering::Relaxed);
+        let inside = |x: ArrayView1<'_, f64>| {
+            x.iter().zip(self.lower.iter().zip(&self.upper)).all(|(x, (low, high))| low <= x && x <= high)
+        };
+        // A model need not be defined outside its box: the nearest state within stands in, and its value is dropped.
+        let mut within = states.to_owned();
+        for mut row in within.rows_mut() {
+            for (x, (low, high)) in row.iter_mut().zip(self.lower.iter().zip(&self.upper)) {
+                *x = x.clamp(*low, *high);
+            }
+        }
+        let energies = self.model.energy(within.view());
+        let log = |(chain, energy): (usize, &f64)| match -energy {
+            log if log == f64::INFINITY => Err(Error::NonFinite { chain, beta: 1.0, value: log }),
+            log if inside(states.row(chain)) => Ok(log.max(f64::NEG_INFINITY)),
+            _ => Ok(f64::NEG_INFINITY),
+        };
+        energies.iter().enumerate().map(log).collect()
     }
 
     /// log f at one point of a search, −∞ outside the box. A search goes far out, where terms of an energy may overflow to

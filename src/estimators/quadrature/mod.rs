@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Cost, Counts, Estimate, Estimator, Guarantee, Interval, Monitor, Plan, Settings};
+use super::estimate::Evidence;
+use super::warnings::Warning;
+use super::{Cost, Counts, Estimate, Estimator, Guarantee, Interval, Monitor, Plan, Settings, Verdict};
 use crate::error::{Error, Result};
 use crate::models::Model;
 
 mod cells;
+mod check;
 mod density;
 mod lattice_sum;
 mod modes;
 mod rules;
+mod scan;
 
 use cells::{Integrand, Peak, Region, Stop, Sum};
 use density::Density;
@@ -32,6 +36,11 @@ const BUDGET: [u64; MOST_DIM + 1] =
 const REACH: [f64; MOST_DIM + 1] = [0.0, 8.0, 8.0, 8.0, 6.5, 6.0, 6.0];
 /// Farthest edge of a region, in widths of the main mode, for which axes are flattened; beyond it t would crowd at ±1.
 const FLAT: f64 = 9.0;
+/// Targets that are claimed at least.
+const SLIVERS: f64 = 5.0;
+/// Times the sum of the cells' errors that is claimed for cubature beyond three dimensions, whose rules are of low degree: errors
+/// of twice the sum were seen where a narrow mode lies in a wide one's region.
+const CUBATURE: f64 = 5.0;
 /// How often the region is doubled at most, by dimension.
 const DOUBLINGS: [usize; MOST_DIM + 1] = [0, 80, 40, 24, 20, 16, 16];
 /// Doublings in a row that add no less than the one before, which show that the integral diverges.
@@ -47,7 +56,11 @@ const GROWING: usize = 6;
 /// Relative accuracy aimed at: 10⁻⁸ for d ≤ 2, then 10⁻⁷, 10⁻⁶, 10⁻⁵, 10⁻⁴; the estimate says what was reached.
 ///
 /// The error (in `diagnostics` and as the interval, whatever its level) is that of two rules or lattices against each other, plus
-/// what the tail may still hold, and never below the target. It is heuristic: a narrow mode that no start leads to is missed.
+/// what the tail may still hold, and never below five times the target. It is heuristic. From three dimensions on it is held
+/// against importance sampling from the modes found, and against what a scan of spheres around them can see: the estimate has not
+/// converged where these disagree, or where the scan would miss a basin as wide as a tenth of its distance (always so in six
+/// dimensions). What stays undetectable: a mode whose basin is narrower than that, nearer than 3 or farther than 150 widths of the
+/// main mode, and off the axes and diagonals; and one met by chance only in 99 runs of 100.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quadrature;
 
@@ -71,6 +84,55 @@ fn density_of(model: &Arc<dyn Model>) -> Result<Density> {
 struct Answer {
     log_z: f64,
     error: f64,
+    evidence: Vec<Evidence>,
+    doubts: Vec<Warning>,
+}
+
+/// The frame of the main mode and all modes in it.
+fn peaks_of(
+    density: &Density,
+    kind: &'static str,
+    modes: &[modes::Mode],
+) -> Result<(density::Frame, Vec<Peak>)> {
+    let frame = modes::frame(density, modes)?;
+    let peaks = modes
+        .iter()
+        .map(|mode| {
+            let widths = modes::widths(density, kind, &mode.at, mode.height, &frame.axes)?;
+            Ok(Peak { at: frame.inverse(&mode.at), widths })
+        })
+        .collect::<Result<_>>()?;
+    Ok((frame, peaks))
+}
+
+/// Holds the answer against draws and against what the scan, of this resolution and number of points, could have missed.
+fn support(
+    answer: &mut Answer,
+    density: &Density,
+    kind: &'static str,
+    modes: &[modes::Mode],
+    seed: u64,
+    (resolution, points): (f64, usize),
+) -> Result<()> {
+    let dim = density.dim();
+    if dim < 3 {
+        return Ok(());
+    }
+    let (frame, peaks) = peaks_of(density, kind, modes)?;
+    let heights: Vec<f64> = modes.iter().map(|mode| mode.height).collect();
+    let (evidence, doubt) =
+        check::check(density, &frame, &peaks, &heights, seed, answer.log_z, answer.error)?;
+    answer.evidence.push(evidence);
+    answer.doubts.extend(doubt);
+    if resolution > 1.01 * scan::RESOLVED {
+        answer.doubts.push(Warning::NoEvidence {
+            reason: format!(
+                "in {dim} dimensions a scan of {points} states meets a mode only if its basin is wider than {resolution:.2} of its \
+                 distance, so a narrower one may have been missed; compare with --method ais"
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start: Instant) -> Result<Answer> {
@@ -86,9 +148,29 @@ fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start:
     let deadline = start + Duration::from_secs_f64(settings.max_time.min(1e9));
     // Every attempt that meets a state above all known modes starts the next search there.
     for _ in 0..8 {
-        let modes = modes::search(density, kind, &given, settings.seed)?;
+        let mut modes = modes::search(density, kind, &given, settings.seed)?;
+        let mut seen = (0.0, 0);
+        // A mode found by a scan becomes a place to scan from.
+        for round in 0..3 {
+            if density.is_bounded() {
+                break;
+            }
+            let (frame, peaks) = peaks_of(density, kind, &modes)?;
+            let heights: Vec<f64> = modes.iter().map(|mode| mode.height).collect();
+            let scan = scan::scan(density, &frame, &peaks, &heights, settings.seed.wrapping_add(round))?;
+            seen = (scan.resolution, scan.points);
+            let new;
+            (modes, new) = modes::extend(density, kind, modes, scan.starts)?;
+            if !new {
+                break;
+            }
+        }
         match attempt(density, kind, &modes, deadline) {
-            Ok(answer) => return accept(answer, density, settings),
+            Ok(answer) => {
+                let mut answer = accept(answer, density, settings)?;
+                support(&mut answer, density, kind, &modes, settings.seed, seen)?;
+                return Ok(answer);
+            }
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Higher(state)) => given.push(state),
         }
@@ -133,14 +215,7 @@ fn attempt(
     deadline: Instant,
 ) -> Result<Answer, Stop> {
     let dim = density.dim();
-    let frame = modes::frame(density, modes)?;
-    let peaks: Vec<Peak> = modes
-        .iter()
-        .map(|mode| {
-            let widths = modes::widths(density, kind, &mode.at, mode.height, &frame.axes)?;
-            Ok(Peak { at: frame.inverse(&mode.at), widths })
-        })
-        .collect::<Result<_>>()?;
+    let (frame, peaks) = peaks_of(density, kind, modes)?;
     let rule = Rule::new(dim);
     let spent = density.evaluations();
     let plain = vec![false; dim];
@@ -157,8 +232,10 @@ fn attempt(
     let target = TARGET[dim];
     let finish = |value: f64, error: f64| Answer {
         log_z: modes[0].height + frame.log_volume + value.ln(),
-        // Slivers of mass near the target may lie between all nodes, so no more is claimed than was aimed at.
-        error: if value > 0.0 { (error / value).max(target) } else { f64::INFINITY },
+        // Slivers of mass of several targets may lie between all nodes (the neck of a funnel: two), so no less is claimed.
+        error: if value > 0.0 { (error / value).max(SLIVERS * target) } else { f64::INFINITY },
+        evidence: Vec::new(),
+        doubts: Vec::new(),
     };
     if density.is_bounded() {
         let whole = Region { lower: vec![-1.0; dim], upper: vec![1.0; dim] };
@@ -202,7 +279,8 @@ fn attempt(
     };
     let sum = central.integrate(vec![region.flatten(&flattened)], |value| 0.5 * target * value)?;
     let (sum, tail) = with_tails(&integrand, sum, region, target, kind)?;
-    Ok(finish(sum.value, sum.error + tail))
+    let claimed = if dim > 3 { CUBATURE * sum.error } else { sum.error };
+    Ok(finish(sum.value, claimed + tail))
 }
 
 /// The integral over all of space by doubling `region` until the last doublings add next to nothing, and what may lie beyond.
@@ -297,13 +375,15 @@ impl Estimator for Quadrature {
             model.space().check(data.view())?;
         }
         monitor.begin(NAME, 0);
-        let Answer { log_z, error } = answer(&density, model, settings, start)?;
+        let Answer { log_z, error, evidence, doubts } = answer(&density, model, settings, start)?;
         let counts = Counts { energy_evaluations: density.evaluations(), ..Counts::default() };
         let mut cost = Cost::default();
         cost.add(NAME, start.elapsed().as_secs_f64(), counts);
         let mut estimate = Estimate::exact(NAME, log_z, Guarantee::Numerical, cost);
         estimate.seed = settings.seed;
         estimate.diagnostics.discretisation_error = Some(error);
+        estimate.diagnostics.evidence = evidence;
+        estimate.verdict = Verdict::from_reasons(doubts);
         estimate.interval =
             Some(Interval { lower: log_z - error, upper: log_z + error, level: settings.level });
         Ok(estimate)

@@ -52,7 +52,38 @@ pub(super) fn search(
     if !density.is_bounded() {
         refuse_growth(density, kind, &best, top)?;
     }
-    let mut modes: Vec<Mode> = Vec::new();
+    distinct(density, kind, Vec::new(), ends)
+}
+
+/// The modes together with those that `starts` lead to, and whether there are new ones.
+pub(super) fn extend(
+    density: &Density,
+    kind: &'static str,
+    modes: Vec<Mode>,
+    starts: Vec<(Vec<f64>, Vec<f64>)>,
+) -> Result<(Vec<Mode>, bool)> {
+    let before = modes.len();
+    let mut ends: Vec<(Vec<f64>, f64)> =
+        starts.into_par_iter().map(|(x, size)| climb(density, x, &size)).collect::<Result<_>>()?;
+    ends.retain(|(_, height)| *height > f64::NEG_INFINITY);
+    ends.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut modes = distinct(density, kind, modes, ends)?;
+    let new = modes.len() > before;
+    modes.sort_by(|a, b| b.height.total_cmp(&a.height));
+    let top = modes[0].height;
+    modes.retain(|mode| mode.height >= top - DEPTH);
+    Ok((modes, new))
+}
+
+/// `modes` and those of the `ends`, in order of height, that are none of them.
+fn distinct(
+    density: &Density,
+    kind: &'static str,
+    mut modes: Vec<Mode>,
+    ends: Vec<(Vec<f64>, f64)>,
+) -> Result<Vec<Mode>> {
+    let highest = modes.iter().map(|mode| mode.height).chain(ends.first().map(|end| end.1));
+    let top = highest.fold(f64::NEG_INFINITY, f64::max);
     for (at, height) in ends {
         if height < top - DEPTH || modes.len() == MOST {
             break;
@@ -82,7 +113,7 @@ fn starts(density: &Density, given: &[Vec<f64>], seed: u64) -> Result<Vec<(Vec<f
     };
     if density.is_bounded() {
         let sizes: Vec<f64> = (0..dim).map(|i| 0.1 * (density.upper[i] - density.lower[i])).collect();
-        let points = (0..400 * dim)
+        let points = (0..8192 * dim)
             .map(|_| {
                 (0..dim)
                     .map(|i| {
@@ -91,7 +122,7 @@ fn starts(density: &Density, given: &[Vec<f64>], seed: u64) -> Result<Vec<(Vec<f
                     .collect()
             })
             .collect();
-        keep(points, &sizes, 40, &mut starts)?;
+        keep(points, &sizes, 100, &mut starts)?;
     } else {
         for step in 0..SCALES {
             let scale = 10f64.powf(-3.0 + 0.5 * f64::from(step));
