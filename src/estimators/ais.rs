@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::verdict::judge;
 use super::warnings::Warning;
 use super::{Estimator, Plan};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::math::{LogWeights, Stream, statistics};
 use crate::models::Model;
 use crate::paths::{self, Move, Population};
@@ -66,7 +66,7 @@ impl Estimator for Ais {
 
         let found = evidence::gather(model, &plan, settings.seed, monitor, &mut cost)?;
         let evidence = evidence::compare(found, log_z, run.weights.std_err());
-        Ok(report("ais", log_z, Guarantee::UnbiasedZ, run, Some(plan), evidence, settings, cost))
+        report("ais", log_z, Guarantee::UnbiasedZ, run, Some(plan), evidence, settings, cost)
     }
 }
 
@@ -81,8 +81,16 @@ pub(crate) fn report(
     evidence: Vec<Evidence>,
     settings: &Settings,
     cost: Cost,
-) -> Estimate {
+) -> Result<Estimate> {
     let weights = &run.weights;
+    if !log_z.is_finite() {
+        return Err(Error::NotReached {
+            estimator: "annealing",
+            message: "no chain reached a state of finite energy, so every weight is zero; give --data, or a reference that \
+                      overlaps with the model"
+                .into(),
+        });
+    }
     let std_err = weights.std_err();
     let verdict = judge(weights, log_z, std_err, &evidence);
     let out_of_time = plan.as_ref().is_some_and(|plan| plan.out_of_time);
@@ -114,7 +122,7 @@ pub(crate) fn report(
         evidence,
         ..Diagnostics::default()
     };
-    Estimate {
+    Ok(Estimate {
         log_z,
         std_err: Some(std_err),
         interval: Some(interval(log_z, weights, settings.level)),
@@ -131,7 +139,7 @@ pub(crate) fn report(
             rungs: run.rungs,
             pilots: plan.map_or_else(Vec::new, |plan| plan.records),
         },
-    }
+    })
 }
 
 /// Student's interval around log Ẑ with the delta-method error.

@@ -8,13 +8,14 @@ use ndarray::Array2;
 use super::ais::report;
 use super::annealing::{Annealed, forward, reverse};
 use super::enumeration::{MOST_SAMPLED_BITS, exact_sampler};
-use super::estimate::{Cost, Estimate, Guarantee};
+use super::estimate::{Cost, Estimate, Guarantee, Interval, Verdict};
 use super::evidence;
 use super::monitor::Monitor;
 use super::settings::Settings;
+use super::verdict::judge;
 use super::{Estimator, Plan, pilot};
 use crate::error::{Error, Result};
-use crate::math::Stream;
+use crate::math::{Stream, statistics};
 use crate::models::{GaussianRbm, Model, Rbm, Sampler, downcast};
 use crate::paths::{self, Move, Population};
 
@@ -69,16 +70,17 @@ impl Estimator for ReverseAis {
             up.weights.std_err(),
         )];
         let evidence = evidence::compare(found, log_z, run.weights.std_err());
-        Ok(report(self.name(), log_z, self.guarantee(), run, Some(plan), evidence, settings, cost))
+        report(self.name(), log_z, self.guarantee(), run, Some(plan), evidence, settings, cost)
     }
 }
 
 /// Both directions at full size, combined.
 ///
 /// Forward annealing from the reference is low on average, reverse annealing from exact draws is high on average: where the two
-/// agree, log Z lies between, and where they do not, the verdict says so. The estimate is their mean with weights 1/SE², its
-/// error (Σ 1/SE²)^{−½}; the gap between the two is a diagnostic and enters no error bar. Without exact draws the reverse run
-/// starts where the forward one ended, and the estimate is conditional on that.
+/// agree, log Z lies between, and where they do not, the verdict says so. With exact draws the estimate is the mean of both with
+/// weights 1/SE², its error (Σ 1/SE²)^{−½}. Without them the reverse run starts where another forward run ended; then it is
+/// conditional on that run, the forward side alone is reported, and the reverse one is evidence. The gap between the two sides is
+/// a diagnostic and enters no error bar.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sandwich;
 
@@ -117,32 +119,32 @@ impl Estimator for Sandwich {
         let up = forward(population, &plan.schedule, Move::Forward, monitor)?;
         cost.add("annealing", begin.elapsed().as_secs_f64(), up.population.counts());
 
-        let exact = exact_draws(model, plan.chains, stream.child(6))?;
-        let guarantee = if exact.is_some() {
-            Guarantee::Consistent
-        } else {
-            Guarantee::Conditional("the forward run's ends, where the reverse run starts".into())
-        };
-        let starts = exact.unwrap_or_else(|| pilot::equally_weighted(&up, stream.child(5)));
-        let down = descend(&plan, &starts, stream.child(4), monitor, &mut cost)?;
-
         let reference = plan.path.log_z_reference();
         let (low, low_error) = (reference + up.weights.log_mean(), up.weights.std_err());
+        let Some(starts) = exact_draws(model, plan.chains, stream.child(6))? else {
+            let found = evidence::gather(model, &plan, settings.seed, monitor, &mut cost)?;
+            let evidence = evidence::compare(found, low, low_error);
+            let on = "the forward runs, where the reverse run starts".into();
+            return report(self.name(), low, Guarantee::Conditional(on), up, Some(plan), evidence, settings, cost);
+        };
+        let down = descend(&plan, &starts, stream.child(4), monitor, &mut cost)?;
         let (high, high_error) = (reference - down.weights.log_mean(), down.weights.std_err());
-        let (log_z, std_err) = combine((low, low_error), (high, high_error));
-        // The gap is judged against both sides' errors; each side is one piece of evidence for the other.
+
+        // Each side is one piece of evidence for the other, and has to stand as well.
         let found = vec![("reverse annealing".to_owned(), high, high_error)];
         let evidence = evidence::compare(found, low, low_error);
-        let mut estimate = report(self.name(), low, guarantee, up, Some(plan), evidence, settings, cost);
-        estimate.diagnostics.evidence.push(super::Evidence {
-            source: "forward annealing".into(),
-            log_z: low,
-            std_err: low_error,
-            agrees: true,
-        });
-        let half = estimate.interval.map_or(0.0, |i| i.upper - low) / low_error * std_err;
-        estimate.interval =
-            Some(super::Interval { lower: log_z - half, upper: log_z + half, level: settings.level });
+        let other = evidence::compare(vec![("forward annealing".to_owned(), low, low_error)], high, high_error);
+        let doubts = judge(&down.weights, high, high_error, &other);
+        let mut estimate =
+            report(self.name(), low, self.guarantee(), up, Some(plan), evidence, settings, cost)?;
+        estimate.diagnostics.evidence.extend(other);
+        if let (Verdict::NotConverged { reasons: more }, Verdict::Converged) = (doubts, &estimate.verdict) {
+            estimate.verdict = Verdict::from_reasons(more);
+        }
+        let (log_z, std_err) = combine((low, low_error), (high, high_error));
+        let degrees = estimate.trace.log_weights.len() as f64 - 1.0;
+        let half = statistics::student_quantile(settings.level, degrees) * std_err;
+        estimate.interval = Some(Interval { lower: log_z - half, upper: log_z + half, level: settings.level });
         estimate.log_z = log_z;
         estimate.std_err = Some(std_err);
         Ok(estimate)
@@ -151,6 +153,12 @@ impl Estimator for Sandwich {
 
 /// The mean with weights 1/SE², and its error.
 fn combine((x, x_error): (f64, f64), (y, y_error): (f64, f64)) -> (f64, f64) {
+    if !y_error.is_finite() {
+        return (x, x_error);
+    }
+    if !x_error.is_finite() {
+        return (y, y_error);
+    }
     let (p, q) = (1.0 / (x_error * x_error).max(1e-24), 1.0 / (y_error * y_error).max(1e-24));
     ((p * x + q * y) / (p + q), (p + q).powf(-0.5))
 }

@@ -116,7 +116,7 @@ pub trait Ensemble: Send + Any {
     /// ∂_β and ∂²_β of log f_β(xᵢ); the second is 0 on a path linear in β.
     fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]);
 
-    /// One kernel step of every chain at β.
+    /// One kernel step of every chain at β. On finite spaces β may exceed 1, where f_β is colder than the model.
     fn step(&mut self, beta: f64, movement: Move) -> StepStats;
 
     /// Chain `to` becomes a copy of chain `from` of this block, for each (to, from); no `from` is also a `to`.
