@@ -51,10 +51,10 @@ fn evaluations_are_pinned() {
         let counts = run(method, &builtin::parse(spec).unwrap(), 2).cost.counts;
         (counts.energy_evaluations, counts.gradient_evaluations, counts.sweeps)
     };
-    assert_eq!(counts("ais", "ref:rbm?visible=20&hidden=12"), (23_752, 0, 22_912));
-    assert_eq!(counts("ais", "ref:ising?side=6&coupling=0.4&field=0.1"), (22_784, 0, 22_912));
+    assert_eq!(counts("ais", "ref:rbm?visible=20&hidden=12"), (30_792, 0, 29_952));
+    assert_eq!(counts("ais", "ref:ising?side=6&coupling=0.4&field=0.1"), (22_784, 0, 29_952));
     assert_eq!(counts("ais", "ref:mixture?dim=3"), (383_096, 383_096, 70_656));
-    assert_eq!(counts("ti", "ref:rbm?visible=20&hidden=12"), (228_752, 0, 227_712));
+    assert_eq!(counts("ti", "ref:rbm?visible=20&hidden=12"), (235_792, 0, 234_752));
 }
 
 /// Swapping the roles of visible and hidden units changes the sampler's numbers but not log Z.

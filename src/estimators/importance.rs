@@ -52,6 +52,8 @@ impl Estimator for Importance {
         let mut cost = Cost::default();
         let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
         let mut plan = pilot::plan(path, settings, 1.0, monitor, &mut cost)?;
+        // The evidence is annealed, and needs no more chains than annealing does.
+        plan.chains = plan.chains.min(1024);
         let found = evidence::gather(model, &plan, settings.seed, monitor, &mut cost)?;
         plan.schedule = Schedule::linear(1);
         plan.chains = settings.chains.unwrap_or(DRAWS);

@@ -125,7 +125,16 @@ impl Estimator for Sandwich {
             let found = evidence::gather(model, &plan, settings.seed, monitor, &mut cost)?;
             let evidence = evidence::compare(found, low, low_error);
             let on = "the forward runs, where the reverse run starts".into();
-            return report(self.name(), low, Guarantee::Conditional(on), up, Some(plan), evidence, settings, cost);
+            return report(
+                self.name(),
+                low,
+                Guarantee::Conditional(on),
+                up,
+                Some(plan),
+                evidence,
+                settings,
+                cost,
+            );
         };
         let down = descend(&plan, &starts, stream.child(4), monitor, &mut cost)?;
         let (high, high_error) = (reference - down.weights.log_mean(), down.weights.std_err());
@@ -133,7 +142,8 @@ impl Estimator for Sandwich {
         // Each side is one piece of evidence for the other, and has to stand as well.
         let found = vec![("reverse annealing".to_owned(), high, high_error)];
         let evidence = evidence::compare(found, low, low_error);
-        let other = evidence::compare(vec![("forward annealing".to_owned(), low, low_error)], high, high_error);
+        let other =
+            evidence::compare(vec![("forward annealing".to_owned(), low, low_error)], high, high_error);
         let doubts = judge(&down.weights, high, high_error, &other);
         let mut estimate =
             report(self.name(), low, self.guarantee(), up, Some(plan), evidence, settings, cost)?;
@@ -144,7 +154,8 @@ impl Estimator for Sandwich {
         let (log_z, std_err) = combine((low, low_error), (high, high_error));
         let degrees = estimate.trace.log_weights.len() as f64 - 1.0;
         let half = statistics::student_quantile(settings.level, degrees) * std_err;
-        estimate.interval = Some(Interval { lower: log_z - half, upper: log_z + half, level: settings.level });
+        estimate.interval =
+            Some(Interval { lower: log_z - half, upper: log_z + half, level: settings.level });
         estimate.log_z = log_z;
         estimate.std_err = Some(std_err);
         Ok(estimate)

@@ -197,7 +197,8 @@ pub fn dot<Y: Copy + Into<f64>>(x: &[f32], y: &[Y]) -> f64 {
                     lanes[i] += f64::from(x[i]) * y[i].into();
                 }
             }
-            lanes.iter().sum::<f64>() + x_rest.iter().zip(y_rest).map(|(x, y)| f64::from(*x) * (*y).into()).sum::<f64>()
+            lanes.iter().sum::<f64>()
+                + x_rest.iter().zip(y_rest).map(|(x, y)| f64::from(*x) * (*y).into()).sum::<f64>()
         },
     )
 }
