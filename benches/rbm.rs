@@ -12,7 +12,7 @@ use std::time::Instant;
 use lnz::math::{Stream, products, simd};
 use lnz::models::{Rbm, Units};
 use lnz::paths::rbm::RbmPath;
-use lnz::paths::{BLOCK, Move, Path, Population};
+use lnz::paths::{BLOCK, Move, Population};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
