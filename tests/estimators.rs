@@ -214,3 +214,19 @@ fn a_cold_ferromagnet_in_a_hurry_is_flagged() {
     }
     assert!(wrong >= 6, "only {wrong} of 12 were wrong: too easy to show anything");
 }
+
+/// Above a first-order transition annealing stays in the disordered phase, and everything that starts there agrees with it. Chains
+/// that were overcooled start in the ordered one and give it away. (Mean-field Potts model with ten states: log Z = 283.4 by
+/// summing over the numbers of sites in each state, and annealing says 281.1.)
+#[test]
+fn a_missed_phase_is_flagged() {
+    let sites = 100;
+    let mut couplings = ndarray::Array2::from_elem((sites, sites), 5.6 / sites as f64);
+    couplings.diag_mut().fill(0.0);
+    let model: Arc<dyn Model> =
+        Arc::new(lnz::models::Potts::new(couplings, ndarray::Array2::zeros((sites, 10))).unwrap());
+    let settings = Settings { max_time: 1e9, ..Settings::default() };
+    let found = by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
+    assert!(found.log_z < 282.0, "{}: annealing found the ordered phase, so nothing is shown", found.log_z);
+    assert!(!found.verdict.is_converged());
+}
