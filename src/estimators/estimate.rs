@@ -249,7 +249,7 @@ pub struct Rung {
     pub log_weight_variance: f64,
     /// ESS of the accumulated weights.
     pub effective_sample_size: f64,
-    /// √(log E[w²] − 2 log E[w]) of the incremental weights: adds up to the barrier.
+    /// `√(log E[w²] − 2 log E[w])` of the incremental weights: adds up to the barrier.
     pub discrepancy: f64,
     /// Mean acceptance of the kernel at β; absent for kernels that do not propose.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -203,7 +203,7 @@ pub fn dot<Y: Copy + Into<f64>>(x: &[f32], y: &[Y]) -> f64 {
     )
 }
 
-/// bits[i] = 1 with probability σ(scale · activations[i] + offsets[i]), else 0; no offsets when `offsets` is empty.
+/// `bits[i]` = 1 with probability σ(scale · `activations[i]` + `offsets[i]`), else 0; no offsets when `offsets` is empty.
 ///
 /// # Panics
 /// When the lengths differ.

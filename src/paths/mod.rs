@@ -2,7 +2,7 @@
 //!
 //! Estimators see a [`Path`] and [`Ensemble`]s on it, never a model's storage: an RBM wants f32 rows with its pre-activations
 //! cached, a lattice wants 64 chains in a machine word. To add a fast path for a model: one file with a type that implements
-//! [`Path`], its `mod` line, and one line in [`FAST`]; models without one walk the geometric path ([`geometric`], [`finite`]).
+//! [`Path`], its `mod` line, and one line in `FAST`; models without one walk the geometric path ([`geometric`], [`finite`]).
 
 use std::any::Any;
 use std::fmt;

@@ -114,7 +114,7 @@ impl Population {
         total
     }
 
-    /// Chain i becomes a copy of chain ancestors[i], up to the order of chains: a chain that is its own ancestor at least once
+    /// Chain i becomes a copy of chain `ancestors[i]`, up to the order of chains: a chain that is its own ancestor at least once
     /// stays where it is, and only the dead are overwritten.
     ///
     /// # Panics
