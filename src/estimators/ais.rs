@@ -20,7 +20,7 @@ use crate::paths::{self, Move, Population};
 /// Annealed importance sampling (Neal 2001, doi:10.1023/A:1008923215028).
 ///
 /// Each chain starts at an exact draw from f₀ and collects log wᵢ = Σ_k log f_{βk}(x) − log f_{βk−1}(x) while kernels carry it
-/// to f₁; log Ẑ = log Z₀ + log (1/N) Σ wᵢ. E[Ẑ] = Z for every number of rungs and chains, so log Ẑ is low on average, and
+/// to f₁; log Ẑ = log Z₀ + log (1/N) Σ wᵢ. `E[Ẑ] = Z` for every number of rungs and chains, so log Ẑ is low on average, and
 /// P(log Ẑ > log Z + b) ≤ e⁻ᵇ. The interval is Student's on log Ẑ with the delta-method error sd(w)/(w̄ √N).
 ///
 /// Pilots choose schedule, rungs, chains and kernels; then one round on fresh random streams is reported, whatever it shows.

@@ -71,7 +71,7 @@ pub enum Guarantee {
     Exact,
     /// Deterministic, with a heuristic error estimate (quadrature).
     Numerical,
-    /// E[Ẑ] = Z, so log Ẑ is low on average and exceeds log Z + b with probability at most e⁻ᵇ.
+    /// `E[Ẑ] = Z`, so log Ẑ is low on average and exceeds log Z + b with probability at most e⁻ᵇ.
     UnbiasedZ,
     /// Right in the limit of long runs.
     Consistent,
