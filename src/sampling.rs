@@ -6,14 +6,15 @@ use ndarray::Array2;
 use rand::RngExt;
 
 use crate::error::{Error, Result};
-use crate::estimators::annealing::forward;
 use crate::estimators::enumeration::exact_sampler;
+use crate::estimators::phases::Phases;
 use crate::estimators::pilot;
 use crate::estimators::resampling::systematic;
-use crate::estimators::{Cost, Monitor, Settings};
-use crate::math::{LogWeights, Stream};
+use crate::estimators::verdict::doubts_about;
+use crate::estimators::{Monitor, Settings};
+use crate::math::Stream;
 use crate::models::{Model, Sampler};
-use crate::paths::{self, Move, Population};
+use crate::paths::{Move, Population};
 
 /// Fewest chains of an annealed population: its ESS must mean something even where few draws are wanted.
 const LEAST_CHAINS: usize = 512;
@@ -33,7 +34,7 @@ pub struct Draws {
     pub exact: bool,
     /// ESS of the annealed chains before resampling: how many different ones the draws descend from, roughly; `None` if exact.
     pub effective_sample_size: Option<f64>,
-    /// Whether ESS and tail of the weights are good enough to rely on the draws: ESS ≥ 100 and k̂ < 0.7.
+    /// Whether ESS and tail of the weights are good enough to rely on the draws: ESS ≥ 100 and k̂ < min(0.7, 1 − 1/log₁₀ N).
     pub reliable: bool,
 }
 
@@ -82,13 +83,11 @@ fn anneal(
     stream: Stream,
     monitor: &dyn Monitor,
 ) -> Result<Draws> {
-    let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
     let chains = settings.chains.unwrap_or(count.max(LEAST_CHAINS)).max(2);
     let settings = Settings { chains: Some(chains), ..settings.clone() };
-    let plan = pilot::plan(path, &settings, 0.1, monitor, &mut Cost::default())?;
-    monitor.begin("annealing", plan.schedule.rungs() as u64);
-    let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
-    let run = forward(population, &plan.schedule, Move::Forward, monitor)?;
+    let mut phases = Phases::new(monitor);
+    let plan = pilot::plan(model, &settings, |_| 0.1, &mut phases)?;
+    let run = plan.anneal("annealing", stream.child(0), &mut phases)?;
 
     let mut picks = systematic(&run.weights.normalised(), count, stream.child(1));
     shuffle(&mut picks, stream.child(2));
@@ -109,12 +108,8 @@ fn anneal(
         ),
         exact: false,
         effective_sample_size: Some(effective_sample_size),
-        reliable: effective_sample_size >= 100.0 && !has_heavy_tail(&run.weights),
+        reliable: doubts_about(&run.weights).is_empty(),
     })
-}
-
-fn has_heavy_tail(weights: &LogWeights) -> bool {
-    weights.pareto_shape().is_some_and(|shape| shape >= 0.7)
 }
 
 /// Fisher–Yates: copies of one chain must not stand side by side in the file.
@@ -130,6 +125,7 @@ mod tests {
     use super::*;
     use crate::estimators::Silent;
     use crate::models::{Space, builtin};
+    use crate::paths;
 
     /// Mean spin of an 8 × 8 Ising model in a field, against a long run of the kernel.
     #[test]

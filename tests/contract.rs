@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
+use lnz::estimators::phases::Phases;
 use lnz::estimators::{Settings, Silent, annealing, pilot, quickest_exact, smc, tempering};
 use lnz::math::{LogWeights, Stream, statistics};
 use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
-use lnz::paths::{self, BLOCK, Move, Path, Population, Schedule};
+use lnz::paths::{BLOCK, Move, Path, Population, Schedule};
 use ndarray::{Array1, Array2, array};
 
 const SEEDS: u64 = 32;
@@ -37,9 +38,8 @@ fn mixture() -> Arc<dyn Model> {
 
 /// The model's path with reference and kernel tuned by pilots, and a schedule of `rungs` rungs.
 fn prepared(model: &Arc<dyn Model>, rungs: usize) -> (Arc<dyn Path>, Schedule) {
-    let path = paths::for_model(model, None).unwrap();
     let settings = Settings { seed: 99, rungs: Some(rungs), max_time: 1e6, ..Settings::default() };
-    let plan = pilot::plan(path, &settings, 0.0, &Silent, &mut lnz::estimators::Cost::default()).unwrap();
+    let plan = pilot::plan(model, &settings, |_| 0.0, &mut Phases::new(&Silent)).unwrap();
     (plan.path, plan.schedule)
 }
 

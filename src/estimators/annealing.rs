@@ -16,12 +16,24 @@ const CHUNK: usize = 64;
 pub struct Annealed {
     /// Log-weights: of f₁/f₀ upwards, of f₀/f₁ downwards.
     pub weights: LogWeights,
+    /// Share of the chains with a weight above zero after the first step: upwards from reference draws, an estimate of the
+    /// reference's mass where the model has any.
+    pub support: f64,
     /// What was seen at each step.
     pub rungs: Vec<Rung>,
     /// How the kernel fared at each step.
     pub steps: Vec<RungStats>,
     /// The chains where they ended.
     pub population: Population,
+}
+
+impl Annealed {
+    /// log of [`Annealed::support`], and its standard error; 0 ± 0 where every chain counts.
+    #[must_use]
+    pub fn log_support(&self) -> (f64, f64) {
+        let chains = self.weights.len() as f64;
+        (self.support.ln(), ((1.0 - self.support) / (self.support * chains)).sqrt())
+    }
 }
 
 /// From f₀ to f₁ (Neal 2001, doi:10.1023/A:1008923215028): for k = 1 … K, w += log f_{βk}(x) − log f_{βk−1}(x), then one kernel
@@ -68,6 +80,7 @@ fn walk(
     let mut log_weights = vec![0.0; chains];
     let mut rungs = Vec::with_capacity(steps.len());
     let mut kernel = Vec::with_capacity(steps.len());
+    let mut support = 1.0;
     for chunk in steps.chunks(CHUNK) {
         let mut increments = Array2::zeros((chains, chunk.len()));
         let stats = population.map_blocks(&mut increments, |block, mut rows| {
@@ -82,6 +95,9 @@ fn walk(
         for (k, &(_, to)) in chunk.iter().enumerate() {
             let increments = increments.column(k).to_vec();
             crate::paths::check(&increments, to)?;
+            if rungs.is_empty() {
+                support = increments.iter().filter(|w| w.is_finite()).count() as f64 / chains as f64;
+            }
             let mut step = StepStats::default();
             for block in &stats {
                 step += block[k].1;
@@ -95,7 +111,7 @@ fn walk(
         monitor.advance(chunk.len() as u64);
         monitor.effective_sample_size(rungs.last().map_or(0.0, |rung: &Rung| rung.effective_sample_size));
     }
-    Ok(Annealed { weights: LogWeights::new(log_weights), rungs, steps: kernel, population })
+    Ok(Annealed { weights: LogWeights::new(log_weights), support, rungs, steps: kernel, population })
 }
 
 /// Adds one step's increments to the log-weights, and says what they told. Expectations are under the weights before the step.

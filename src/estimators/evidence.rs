@@ -1,27 +1,38 @@
 //! Independent evidence for an annealed estimate: weights cannot see a part of the space that no chain visited.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::annealing::{forward, reverse};
-use super::estimate::{Cost, Evidence};
-use super::monitor::Monitor;
+use super::estimate::Evidence;
+use super::phases::Phases;
 use super::pilot::{Plan, equally_weighted};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::Stream;
 use crate::models::Model;
-use crate::paths::{Move, Path, Population};
+use crate::paths::{Counts, Move, Path, Population};
+
+/// Another answer to the same question.
+pub(crate) struct Answer {
+    /// What gave it.
+    pub source: String,
+    /// Its log Ẑ and standard error.
+    pub found: (f64, f64),
+    /// How many combined standard errors below the estimate it may lie without speaking against it.
+    pub below: f64,
+}
 
 /// What the evidence costs, in units of the reported round: three walks of half the chains over half the rungs; on continuous
 /// spaces, where references are guesses and energies cheap, four of the full size.
-pub(crate) fn overhead(path: &dyn Path) -> f64 {
+pub(crate) fn rounds(path: &dyn Path) -> f64 {
     if path.widened().is_some() { 4.0 } else { 0.8 }
 }
 
-/// Differences of more combined standard errors than this are disagreement: normal errors would exceed it once in 80
+/// An answer this many combined standard errors above the estimate disagrees with it: normal errors would reach it once in 160
 /// comparisons, which is what a sharp eye costs.
 pub(crate) const LIMIT: f64 = 2.5;
+
+/// Limit for forward runs that lie below the estimate: they err low, so that says little about the higher number.
+const FORWARD_BELOW: f64 = 4.0;
 
 /// A second forward run; one from a wider reference where the path has one; and a reverse run from exact draws if the model has
 /// them, else from overcooled chains, or on continuous spaces from where the second run ended.
@@ -32,60 +43,60 @@ pub(crate) fn gather(
     model: &Arc<dyn Model>,
     plan: &Plan,
     seed: u64,
-    monitor: &dyn Monitor,
-    cost: &mut Cost,
-) -> Result<Vec<(String, f64, f64)>> {
+    phases: &mut Phases<'_>,
+) -> Result<Vec<Answer>> {
     let stream = Stream::new(seed).child(3);
     let wide = plan.path.widened();
-    let on_continuous_space = wide.is_some();
     let share = if wide.is_some() { 1 } else { 2 };
     let chains = (plan.chains / share).max(128);
     let rungs = (plan.schedule.rungs() / share).max(1);
     let schedule = plan.schedule.with_rungs(rungs);
-    let mut found = Vec::new();
-
-    let begin = Instant::now();
-    monitor.begin("second forward run", rungs as u64);
-    let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
-    let second = forward(population, &schedule, Move::Forward, monitor)?;
-    let reference = plan.path.log_z_reference();
-    found.push((
-        format!("a second forward run ({chains} chains, {rungs} rungs)"),
-        reference + second.weights.log_mean(),
-        second.weights.std_err(),
-    ));
-    cost.add("second forward run", begin.elapsed().as_secs_f64(), second.population.counts());
-
-    if let Some(wide) = wide {
-        found.push(from_wider_reference(wide.as_ref(), plan, chains, stream.child(1), monitor, cost)?);
-    }
-
-    let begin = Instant::now();
-    monitor.begin("reverse run", 2 * rungs as u64);
     let size = format!("({chains} chains, {rungs} rungs)");
-    let (mut population, source) = if let Some(sampler) = model.sampler() {
-        let starts = sampler.sample(chains, &mut stream.child(2).generator());
-        let population = Population::adopt(plan.path.as_ref(), starts.view(), stream.child(4))?;
-        (population, format!("reverse annealing from exact draws {size}"))
-    } else if on_continuous_space {
-        let starts = equally_weighted(&second, stream.child(3));
-        let population = Population::adopt(plan.path.as_ref(), starts.view(), stream.child(4))?;
-        (population, format!("reverse annealing from the second run's ends {size}"))
-    } else {
-        let population = overcooled(plan.path.as_ref(), chains, rungs, stream.child(4));
-        (population, format!("reverse annealing from overcooled chains {size}"))
-    };
-    if model.sampler().is_none() {
-        // Copies of one chain must part, and overcooled chains come back to β = 1, before they count.
-        for _ in 0..rungs {
-            population.step(1.0, Move::Forward);
-            monitor.advance(1);
-        }
+    let mut answers = Vec::new();
+
+    let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
+    let second = phases.forward("second forward run", population, &schedule, Move::Forward)?;
+    answers.push(Answer { source: format!("a second forward run {size}"), found: plan.upward(&second), below: FORWARD_BELOW });
+
+    if let Some(wide) = &wide {
+        let population = Population::from_reference(wide.as_ref(), chains, stream.child(1));
+        let run = phases.forward("run from a wider reference", population, &schedule, Move::Forward)?;
+        answers.push(Answer {
+            source: format!("annealing from a three times wider reference {size}"),
+            found: (wide.log_z_reference() + run.weights.log_mean(), run.weights.std_err()),
+            below: FORWARD_BELOW,
+        });
     }
-    let down = reverse(population, &schedule, monitor)?;
-    found.push((source, reference - down.weights.log_mean(), down.weights.std_err()));
-    cost.add("reverse run", begin.elapsed().as_secs_f64(), down.population.counts());
-    Ok(found)
+
+    let (population, starts, below) = if let Some(sampler) = model.sampler() {
+        let states = sampler.sample(chains, &mut stream.child(2).generator());
+        (Population::adopt(plan.path.as_ref(), states.view(), stream.child(4))?, "exact draws", LIMIT)
+    } else {
+        let path = plan.path.as_ref();
+        let moves = stream.child(4);
+        phases.run("starts of a reverse run", rungs, |monitor| {
+            let (mut population, starts, below) = if wide.is_some() {
+                let states = equally_weighted(&second, chains, stream.child(3));
+                (Population::adopt(path, states.view(), moves)?, "the second run's ends", LIMIT)
+            } else {
+                (overcooled(path, chains, rungs, moves), "overcooled chains", f64::INFINITY)
+            };
+            // Copies of one chain must part, and overcooled chains come back to β = 1, before they count.
+            for _ in 0..rungs {
+                population.step(1.0, Move::Forward);
+                monitor.advance(1);
+            }
+            // The reverse run goes on with this population, and counts what it did here.
+            Ok(((population, starts, below), Counts::default()))
+        })?
+    };
+    let down = phases.reverse("reverse run", population, &schedule)?;
+    answers.push(Answer {
+        source: format!("reverse annealing from {starts} {size}"),
+        found: plan.downward(&down, &second),
+        below,
+    });
+    Ok(answers)
 }
 
 /// Chains taken from the reference to β = 2 in a hurry and back to 1.
@@ -93,6 +104,10 @@ pub(crate) fn gather(
 /// They favour whatever has low energy, so they fall into a phase that slow annealing never leaves its own for: above a
 /// first-order transition they start in the ordered one, and the work of their reversal gives that phase's log Z, which annealing
 /// from the disordered side does not see.
+///
+/// They need not reach equilibrium among phases. Started in a phase A with the model's distribution restricted to it, the reversal
+/// gives log Z_A − log P(A), P(A) the share of forward walks that end in A: above log Z where annealing visits A too rarely, and
+/// below it where A is one that annealing prefers. So only an answer above the estimate speaks against it.
 fn overcooled(path: &dyn Path, chains: usize, rungs: usize, stream: Stream) -> Population {
     const COLD: f64 = 2.0;
     let mut population = Population::from_reference(path, chains, stream);
@@ -106,33 +121,12 @@ fn overcooled(path: &dyn Path, chains: usize, rungs: usize, stream: Stream) -> P
     population
 }
 
-fn from_wider_reference(
-    wide: &dyn Path,
-    plan: &Plan,
-    chains: usize,
-    stream: Stream,
-    monitor: &dyn Monitor,
-    cost: &mut Cost,
-) -> Result<(String, f64, f64)> {
-    let begin = Instant::now();
-    let rungs = plan.schedule.rungs();
-    monitor.begin("run from a wider reference", rungs as u64);
-    let population = Population::from_reference(wide, chains, stream);
-    let run = forward(population, &plan.schedule, Move::Forward, monitor)?;
-    cost.add("run from a wider reference", begin.elapsed().as_secs_f64(), run.population.counts());
-    Ok((
-        format!("annealing from a three times wider reference ({chains} chains, {rungs} rungs)"),
-        wide.log_z_reference() + run.weights.log_mean(),
-        run.weights.std_err(),
-    ))
-}
-
 /// Holds each independent answer against the estimate.
-pub(crate) fn compare(found: Vec<(String, f64, f64)>, log_z: f64, std_err: f64) -> Vec<Evidence> {
-    found
+pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evidence> {
+    answers
         .into_iter()
-        .map(|(source, other, error)| Evidence {
-            agrees: distance(log_z, std_err, other, error) <= LIMIT,
+        .map(|Answer { source, found: (other, error), below }| Evidence {
+            agrees: (-below..=LIMIT).contains(&score(log_z, std_err, other, error)),
             source,
             log_z: other,
             std_err: error,
@@ -152,7 +146,7 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
     let doubt = |other: &Evidence| {
         let source = other.source.clone();
         if !other.agrees {
-            let z = distance(log_z, std_err, other.log_z, other.std_err);
+            let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })
         } else if other.std_err > WEAK {
             Some(Warning::WeakEvidence { source, std_err: other.std_err })
@@ -163,8 +157,8 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
     evidence.iter().filter_map(doubt).collect()
 }
 
-/// |x − y| in combined standard errors; infinite errors prove nothing, and count as disagreement.
-fn distance(x: f64, x_error: f64, y: f64, y_error: f64) -> f64 {
+/// y − x in combined standard errors; infinite errors prove nothing, and count as disagreement.
+fn score(x: f64, x_error: f64, y: f64, y_error: f64) -> f64 {
     let combined = x_error.hypot(y_error);
-    if combined.is_finite() { (x - y).abs() / combined.max(1e-9) } else { f64::INFINITY }
+    if combined.is_finite() { (y - x) / combined.max(1e-9) } else { f64::INFINITY }
 }

@@ -18,8 +18,10 @@ mod evidence;
 pub mod importance;
 pub mod kaufman;
 pub mod monitor;
+pub mod phases;
 pub mod pilot;
 pub mod quadrature;
+mod report;
 pub mod resampling;
 pub mod reverse;
 pub mod settings;
@@ -27,7 +29,7 @@ pub mod smc;
 pub mod tempering;
 pub mod thermodynamic;
 pub mod transfer_matrix;
-mod verdict;
+pub(crate) mod verdict;
 pub mod warnings;
 
 pub use estimate::{Cost, Counts, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace, Verdict};
@@ -46,11 +48,13 @@ pub trait Estimator: Send + Sync + fmt::Debug {
     /// In which sense its numbers are right.
     fn guarantee(&self) -> Guarantee;
 
-    /// Whether it applies to `model`, and what it would take.
+    /// Whether it applies to `model`, and what it would take. A sampler that applies everywhere need not say so.
     ///
     /// # Errors
     /// [`Error::NotApplicable`] with the reason.
-    fn plan(&self, model: &Arc<dyn Model>) -> Result<Plan>;
+    fn plan(&self, _model: &Arc<dyn Model>) -> Result<Plan> {
+        Ok(Plan::default())
+    }
 
     /// Runs it.
     ///

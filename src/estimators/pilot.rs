@@ -3,34 +3,35 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use ndarray::{Array2, Axis, concatenate};
+
 use super::annealing::{Annealed, forward};
-use super::estimate::{Cost, PilotRecord, Rung};
-use super::monitor::Monitor;
+use super::estimate::{PilotRecord, Rung};
+use super::phases::Phases;
 use super::resampling::systematic;
 use super::settings::{ScheduleChoice, Settings};
-use ndarray::{Axis, concatenate};
-
+use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
-use crate::paths::{Counts, Move, Path, Pilot, Population, Schedule};
+use crate::models::Model;
+use crate::paths::{self, Counts, Move, Path, Pilot, Population, Schedule};
 
 /// Chains of a pilot.
 const CHAINS: usize = 128;
 /// Rungs of the first pilot; each further one doubles them.
 const FIRST_RUNGS: usize = 32;
-/// Variance of log-weights at which the last pilot is good enough to extrapolate from.
-const SETTLED: f64 = 2.0;
+/// Variance of log-weights at which the last pilot is good enough to extrapolate from: where chains mix slowly it falls more
+/// slowly than 1/K, so not from far, and 128 chains do not see the tail of wider ones.
+const SETTLED: f64 = 1.25;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
 /// Chains of the reported round unless more are needed or asked for.
-const REPORTED_CHAINS: usize = 1024;
+pub(crate) const REPORTED_CHAINS: usize = 1024;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
 const MOST_COORDINATES: usize = 1 << 28;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
-/// More rungs than the extrapolation asks for: it is noisy, and variance falls more slowly than 1/K where chains mix slowly.
-const MARGIN: f64 = 2.0;
 
 /// What the pilots settled: everything that the reported round needs, frozen.
 #[derive(Debug)]
@@ -49,32 +50,73 @@ pub struct Plan {
     pub out_of_time: bool,
 }
 
+impl Plan {
+    /// The reported round, or another one like it: exact draws from the reference, walked up the schedule.
+    ///
+    /// # Errors
+    /// As [`forward`].
+    pub fn anneal(&self, name: &str, stream: Stream, phases: &mut Phases<'_>) -> Result<Annealed> {
+        let population = Population::from_reference(self.path.as_ref(), self.chains, stream);
+        phases.forward(name, population, &self.schedule, Move::Forward)
+    }
+
+    /// log Ẑ and its standard error from a walk up.
+    pub(crate) fn upward(&self, up: &Annealed) -> (f64, f64) {
+        (self.path.log_z_reference() + up.weights.log_mean(), up.weights.std_err())
+    }
+
+    /// log Ẑ and its standard error from a walk down, with a walk up that saw which part of the reference the model supports.
+    ///
+    /// A walk down never leaves the model's support S, so the mean of its weights is Z₀ P₀(S)/Z.
+    pub(crate) fn downward(&self, down: &Annealed, up: &Annealed) -> (f64, f64) {
+        let (log_support, error) = up.log_support();
+        (
+            self.path.log_z_reference() + log_support - down.weights.log_mean(),
+            down.weights.std_err().hypot(error),
+        )
+    }
+
+    /// What a reader should know of how the round was planned and what came of it.
+    pub(crate) fn warnings(&self, std_err: f64, settings: &Settings) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if std_err > settings.target_se {
+            let (target, out_of_time) = (settings.target_se, self.out_of_time);
+            warnings.push(Warning::TargetMissed { std_err, target, out_of_time });
+        }
+        if self.path.base_rates_guessed() {
+            warnings.push(Warning::GuessedBaseRates);
+        }
+        warnings
+    }
+}
+
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
-/// Pilot r has 128 chains and 32·2ʳ rungs, at the schedule that the one before it suggested. The variance of log-weights falls
-/// as 1/K, so K = K_pilot · s²/0.7 rungs give ESS ≈ N/2; N = 1,024 chains, or as many as the target standard error needs by
-/// SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs (counted with `overhead` runs' worth of
-/// evidence).
+/// Pilots have 128 chains each, 32 rungs at first, and twice as many as soon as two have fitted reference and kernel or the
+/// variance is above 1.25; each runs at the schedule that the one before it suggested. The variance of log-weights falls
+/// as 1/K at best, so K = K_pilot · s²/0.7 rungs, and no fewer than the pilot's, give ESS ≈ N/2; N = 1,024 chains, or as many as
+/// the target standard error needs by SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs, with
+/// room for `rounds` further runs of the same size.
 ///
 /// # Errors
-/// As [`forward`].
+/// [`Error::Setting`](crate::Error::Setting) for settings that make no sense; as [`forward`].
 pub fn plan(
-    mut path: Arc<dyn Path>,
+    model: &Arc<dyn Model>,
     settings: &Settings,
-    overhead: f64,
-    monitor: &dyn Monitor,
-    cost: &mut Cost,
+    rounds: impl Fn(&dyn Path) -> f64,
+    phases: &mut Phases<'_>,
 ) -> Result<Plan> {
+    settings.check()?;
     let start = Instant::now();
     let stream = Stream::new(settings.seed).child(1);
+    let mut path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
     let mut curve = first_curve(settings)?;
     let mut records: Vec<PilotRecord> = Vec::new();
-    let mut barrier = 0.0;
-    let mut variance = f64::INFINITY;
+    let (mut barrier, mut variance, mut support) = (0.0, f64::INFINITY, 1.0);
     let mut pace = 0.0;
     let mut rungs = FIRST_RUNGS;
     let most = settings.rungs.unwrap_or(usize::MAX).max(FIRST_RUNGS);
-    if let Some(explored) = explore(path.as_ref(), stream.child(999), monitor, cost)? {
+    if let Some(explored) = explore(path.as_ref(), stream.child(999), phases)? {
         path = explored;
     }
     while rungs <= most {
@@ -85,18 +127,16 @@ pub fn plan(
         if settled || (!records.is_empty() && spent + predicted > SHARE * settings.max_time) {
             break;
         }
-        let begin = Instant::now();
-        monitor.begin(&format!("pilot {}", records.len() + 1), rungs as u64);
+        let name = format!("pilot {}", records.len() + 1);
         let schedule = curve.with_rungs(rungs);
         let population =
             Population::from_reference(path.as_ref(), CHAINS, stream.child(records.len() as u64));
-        let run = forward(population, &schedule, Move::Adapting, monitor)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        pace = seconds / (CHAINS * rungs) as f64;
-        cost.add(&format!("pilot {}", records.len() + 1), seconds, run.population.counts());
+        let run = phases.forward(&name, population, &schedule, Move::Adapting)?;
+        pace = phases.last_seconds() / (CHAINS * rungs) as f64;
 
         barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
-        variance = spread(&run.weights);
+        support = run.support.max(1.0 / CHAINS as f64);
+        variance = spread(&run.weights, support);
         if settings.schedule == ScheduleChoice::EqualBarrier {
             curve = schedule.equal_barrier(&shares(&run.rungs), rungs);
         }
@@ -108,12 +148,9 @@ pub fn plan(
             effective_sample_size: run.weights.effective_sample_size(),
             barrier,
         };
-        monitor.note(&format!(
-            "pilot {}: {rungs} rungs, log Z = {:.2} ± {:.2}, ESS {:.0} of {CHAINS}, barrier {barrier:.1}",
-            records.len() + 1,
-            record.log_z,
-            record.std_err,
-            record.effective_sample_size
+        phases.monitor.note(&format!(
+            "{name}: {rungs} rungs, log Z = {:.2} ± {:.2}, ESS {:.0} of {CHAINS}, barrier {barrier:.1}",
+            record.log_z, record.std_err, record.effective_sample_size
         ));
         records.push(record);
         let picks = fairly_weighted(&run.weights, stream.child(1_000 + records.len() as u64));
@@ -128,19 +165,20 @@ pub fn plan(
 
     let last = records.last().expect("the first pilot always runs");
     let wanted_error = settings.target_se;
+    let usual = ((REPORTED_CHAINS as f64 / support) as usize).next_multiple_of(64);
     let chains = settings.chains.unwrap_or_else(|| {
-        let needed = AIMED_VARIANCE.exp_m1() / (wanted_error * wanted_error);
-        (needed.min(1e7) as usize).next_multiple_of(64).max(REPORTED_CHAINS)
+        let needed = AIMED_VARIANCE.exp_m1() / (support * wanted_error * wanted_error);
+        (needed.min(1e7) as usize).next_multiple_of(64).max(usual)
     });
     let budget = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time)
-        / (pace * (1.0 + overhead));
+        / (pace * (1.0 + rounds(path.as_ref())));
     // Chains beyond the usual number are worth having only with enough rungs for each.
-    let enough = MARGIN * last.rungs as f64 * variance / AIMED_VARIANCE;
+    let enough = last.rungs as f64 * (variance / AIMED_VARIANCE).max(1.0);
     let room = ((budget / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
-    let out_of_room = settings.chains.is_none() && chains > room.max(REPORTED_CHAINS);
-    let chains = if out_of_room { room.max(REPORTED_CHAINS).next_multiple_of(64) } else { chains };
-    let aimed = AIMED_VARIANCE.min(0.8 * (chains as f64 * wanted_error * wanted_error).ln_1p());
-    let wanted = (MARGIN * last.rungs as f64 * variance / aimed).max(barrier * barrier / aimed);
+    let out_of_room = settings.chains.is_none() && chains > room.max(usual);
+    let chains = if out_of_room { room.max(usual).next_multiple_of(64) } else { chains };
+    let aimed = AIMED_VARIANCE.min(0.8 * (chains as f64 * support * wanted_error * wanted_error).ln_1p());
+    let wanted = (last.rungs as f64 * (variance / aimed).max(1.0)).max(barrier * barrier / aimed);
     let affordable = (budget / chains as f64).max(1.0);
     let given = matches!(settings.schedule, ScheduleChoice::Given(_));
     let rungs = if given {
@@ -159,30 +197,29 @@ pub fn plan(
 fn explore(
     path: &dyn Path,
     stream: Stream,
-    monitor: &dyn Monitor,
-    cost: &mut Cost,
+    phases: &mut Phases<'_>,
 ) -> Result<Option<Arc<dyn Path>>> {
     let explorers = path.explorers();
     if explorers.is_empty() {
         return Ok(None);
     }
-    let begin = Instant::now();
     let rungs = 2 * FIRST_RUNGS;
-    monitor.begin("exploration", (rungs * explorers.len()) as u64);
-    let mut log_weights = Vec::new();
-    let mut states = Vec::new();
-    let mut counts = Counts::default();
-    for (i, explorer) in explorers.iter().enumerate() {
-        let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
-        let run = forward(population, &Schedule::linear(rungs), Move::Adapting, monitor)?;
-        log_weights.extend_from_slice(run.weights.log());
-        counts += run.population.counts();
-        states.push(run.population.states());
-    }
+    let (log_weights, states) = phases.run("exploration", rungs * explorers.len(), |monitor| {
+        let mut log_weights = Vec::new();
+        let mut states = Vec::new();
+        let mut counts = Counts::default();
+        for (i, explorer) in explorers.iter().enumerate() {
+            let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
+            let run = forward(population, &Schedule::linear(rungs), Move::Adapting, monitor)?;
+            log_weights.extend_from_slice(run.weights.log());
+            counts += run.population.counts();
+            states.push(run.population.states());
+        }
+        Ok(((log_weights, states), counts))
+    })?;
     let views: Vec<_> = states.iter().map(|states| states.view()).collect();
     let states = concatenate(Axis(0), &views).expect("states of one space have one width");
     let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
-    cost.add("exploration", begin.elapsed().as_secs_f64(), counts);
     Ok(path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() }))
 }
 
@@ -225,16 +262,16 @@ fn shares(rungs: &[Rung]) -> Vec<f64> {
     shares
 }
 
-/// The variance that normal log-weights with this ESS would have, or four fifths of the sample's own where that is more.
-fn spread(weights: &LogWeights) -> f64 {
-    let share = weights.effective_sample_size() / weights.len() as f64;
+/// The variance that normal log-weights with this ESS would have, or four fifths of the sample's own where that is more; of the
+/// share `support` of the chains that started where the model has any mass.
+fn spread(weights: &LogWeights, support: f64) -> f64 {
+    let share = weights.effective_sample_size() / (support * weights.len() as f64);
     (-share.ln()).max(0.8 * weights.variance())
 }
 
-/// States drawn from a weighted population with probabilities in proportion to the weights, systematically.
-pub(crate) fn equally_weighted(run: &Annealed, stream: Stream) -> ndarray::Array2<f64> {
-    let picks = systematic(&run.weights.normalised(), run.weights.len(), stream);
-    run.population.pick(&picks)
+/// `count` states drawn from a weighted population with probabilities in proportion to the weights, systematically.
+pub(crate) fn equally_weighted(run: &Annealed, count: usize, stream: Stream) -> Array2<f64> {
+    run.population.pick(&systematic(&run.weights.normalised(), count, stream))
 }
 
 /// Indices drawn in proportion to the weights raised to the largest power ≤ 1 that leaves an ESS of a quarter of them: what is

@@ -1,29 +1,32 @@
 //! Reverse annealing: from exact draws of the model down to the reference, for an upper bound.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ndarray::Array2;
 
-use super::ais::report;
-use super::annealing::{Annealed, forward, reverse};
+use super::annealing::Annealed;
 use super::enumeration::{MOST_SAMPLED_BITS, exact_sampler};
-use super::estimate::{Cost, Estimate, Guarantee, Interval, Verdict};
-use super::evidence;
+use super::estimate::{Estimate, Guarantee, Verdict};
+use super::evidence::{self, Answer};
 use super::monitor::Monitor;
+use super::phases::Phases;
+use super::report::{Weighted, interval};
 use super::settings::Settings;
 use super::verdict::judge;
 use super::{Estimator, Plan, pilot};
 use crate::error::{Error, Result};
-use crate::math::{Stream, statistics};
+use crate::math::Stream;
 use crate::models::{GaussianRbm, Model, Rbm, Sampler, downcast};
-use crate::paths::{self, Move, Population};
+use crate::paths::{Path, Population};
 
 /// Annealing backwards (Grosse, Ghahramani & Adams 2015, arXiv:1511.02543).
 ///
 /// Chains start at exact draws from the model and descend by time-reversed kernels; the mean of exp(w) is unbiased for Z₀/Z, so
 /// log Ẑ = log Z₀ − log mean exp(w) is high on average, and P(log Ẑ < log Z − b) ≤ e⁻ᵇ. Needs a model that can be sampled
 /// exactly: by its own sampler, or by enumeration of at most 2²⁰ configurations. A forward run is the independent evidence.
+///
+/// Where the reference has mass on states of energy +∞, chains that come down never see them, and the mean estimates
+/// Z₀ P₀(S)/Z, S the model's support; P₀(S) is then measured by the forward run's starts and its error counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReverseAis;
 
@@ -50,27 +53,24 @@ impl Estimator for ReverseAis {
         settings: &Settings,
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
-        settings.check()?;
-        let mut cost = Cost::default();
-        let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
-        let plan = pilot::plan(path, settings, 1.0, monitor, &mut cost)?;
+        let mut phases = Phases::new(monitor);
+        let plan = pilot::plan(model, settings, |_| 1.0, &mut phases)?;
         let stream = Stream::new(settings.seed);
         let starts = exact_draws(model, plan.chains, stream.child(6))?.ok_or_else(no_sampler)?;
-        let run = descend(&plan, &starts, stream.child(4), monitor, &mut cost)?;
-        let log_z = plan.path.log_z_reference() - run.weights.log_mean();
-
-        let begin = Instant::now();
-        monitor.begin("forward run", plan.schedule.rungs() as u64);
-        let population = Population::from_reference(plan.path.as_ref(), plan.chains, stream.child(3));
-        let up = forward(population, &plan.schedule, Move::Forward, monitor)?;
-        cost.add("forward run", begin.elapsed().as_secs_f64(), up.population.counts());
-        let found = vec![(
-            "a forward run".to_owned(),
-            plan.path.log_z_reference() + up.weights.log_mean(),
-            up.weights.std_err(),
-        )];
-        let evidence = evidence::compare(found, log_z, run.weights.std_err());
-        report(self.name(), log_z, self.guarantee(), run, Some(plan), evidence, settings, cost)
+        let run = descend(&plan, &starts, stream.child(4), &mut phases)?;
+        let up = plan.anneal("forward run", stream.child(3), &mut phases)?;
+        let (log_z, std_err) = plan.downward(&run, &up);
+        let found = vec![Answer { source: "a forward run".into(), found: plan.upward(&up), below: evidence::LIMIT }];
+        Weighted {
+            method: self.name(),
+            guarantee: self.guarantee(),
+            log_z,
+            std_err,
+            evidence: evidence::compare(found, log_z, std_err),
+            run,
+            plan,
+        }
+        .report(settings, phases.cost)
     }
 }
 
@@ -97,65 +97,52 @@ impl Estimator for Sandwich {
         Guarantee::Consistent
     }
 
-    fn plan(&self, _model: &Arc<dyn Model>) -> Result<Plan> {
-        Ok(Plan::default())
-    }
-
     fn estimate(
         &self,
         model: &Arc<dyn Model>,
         settings: &Settings,
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
-        settings.check()?;
-        let mut cost = Cost::default();
-        let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
-        let plan = pilot::plan(path, settings, 1.0, monitor, &mut cost)?;
+        let mut phases = Phases::new(monitor);
+        let exact = can_be_sampled(model);
+        let rounds = |path: &dyn Path| if exact { 1.0 } else { evidence::rounds(path) };
+        let plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let stream = Stream::new(settings.seed);
-
-        let begin = Instant::now();
-        monitor.begin("annealing", plan.schedule.rungs() as u64);
-        let population = Population::from_reference(plan.path.as_ref(), plan.chains, stream.child(2));
-        let up = forward(population, &plan.schedule, Move::Forward, monitor)?;
-        cost.add("annealing", begin.elapsed().as_secs_f64(), up.population.counts());
-
-        let reference = plan.path.log_z_reference();
-        let (low, low_error) = (reference + up.weights.log_mean(), up.weights.std_err());
-        let Some(starts) = exact_draws(model, plan.chains, stream.child(6))? else {
-            let found = evidence::gather(model, &plan, settings.seed, monitor, &mut cost)?;
-            let evidence = evidence::compare(found, low, low_error);
-            let on = "the forward runs, where the reverse run starts".into();
-            return report(
-                self.name(),
-                low,
-                Guarantee::Conditional(on),
-                up,
-                Some(plan),
-                evidence,
-                settings,
-                cost,
-            );
+        let up = plan.anneal("annealing", stream.child(2), &mut phases)?;
+        let (low, low_error) = plan.upward(&up);
+        let mut forward = Weighted {
+            method: self.name(),
+            guarantee: self.guarantee(),
+            log_z: low,
+            std_err: low_error,
+            evidence: Vec::new(),
+            run: up,
+            plan,
         };
-        let down = descend(&plan, &starts, stream.child(4), monitor, &mut cost)?;
-        let (high, high_error) = (reference - down.weights.log_mean(), down.weights.std_err());
+        let Some(starts) = exact_draws(model, forward.plan.chains, stream.child(6))? else {
+            let found = evidence::gather(model, &forward.plan, settings.seed, &mut phases)?;
+            forward.evidence = evidence::compare(found, low, low_error);
+            forward.guarantee =
+                Guarantee::Conditional("the forward runs, where the reverse run starts".into());
+            return forward.report(settings, phases.cost);
+        };
+        let down = descend(&forward.plan, &starts, stream.child(4), &mut phases)?;
+        let (high, high_error) = forward.plan.downward(&down, &forward.run);
 
         // Each side is one piece of evidence for the other, and has to stand as well.
-        let found = vec![("reverse annealing".to_owned(), high, high_error)];
-        let evidence = evidence::compare(found, low, low_error);
-        let other =
-            evidence::compare(vec![("forward annealing".to_owned(), low, low_error)], high, high_error);
+        let answer = |source: &str, found| vec![Answer { source: source.into(), found, below: evidence::LIMIT }];
+        forward.evidence =
+            evidence::compare(answer("reverse annealing", (high, high_error)), low, low_error);
+        let other = evidence::compare(answer("forward annealing", (low, low_error)), high, high_error);
         let doubts = judge(&down.weights, high, high_error, &other);
-        let mut estimate =
-            report(self.name(), low, self.guarantee(), up, Some(plan), evidence, settings, cost)?;
+        let mut estimate = forward.report(settings, phases.cost)?;
         estimate.diagnostics.evidence.extend(other);
         if let (Verdict::NotConverged { reasons: more }, Verdict::Converged) = (doubts, &estimate.verdict) {
             estimate.verdict = Verdict::from_reasons(more);
         }
         let (log_z, std_err) = combine((low, low_error), (high, high_error));
-        let degrees = estimate.trace.log_weights.len() as f64 - 1.0;
-        let half = statistics::student_quantile(settings.level, degrees) * std_err;
-        estimate.interval =
-            Some(Interval { lower: log_z - half, upper: log_z + half, level: settings.level });
+        let chains = estimate.trace.log_weights.len();
+        estimate.interval = Some(interval(log_z, std_err, chains, settings.level));
         estimate.log_z = log_z;
         estimate.std_err = Some(std_err);
         Ok(estimate)
@@ -178,15 +165,10 @@ fn descend(
     plan: &pilot::Plan,
     starts: &Array2<f64>,
     stream: Stream,
-    monitor: &dyn Monitor,
-    cost: &mut Cost,
+    phases: &mut Phases<'_>,
 ) -> Result<Annealed> {
-    let begin = Instant::now();
-    monitor.begin("reverse annealing", plan.schedule.rungs() as u64);
     let population = Population::adopt(plan.path.as_ref(), starts.view(), stream)?;
-    let run = reverse(population, &plan.schedule, monitor)?;
-    cost.add("reverse annealing", begin.elapsed().as_secs_f64(), run.population.counts());
-    Ok(run)
+    phases.reverse("reverse annealing", population, &plan.schedule)
 }
 
 fn no_sampler() -> Error {

@@ -5,31 +5,40 @@ use std::time::Instant;
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::estimate::{Cost, Diagnostics, Estimate, Guarantee, Interval, Rung, Trace, Verdict};
+use super::estimate::{Cost, Diagnostics, Estimate, Guarantee, Rung, Trace, Verdict};
+use super::evidence::{self, Answer};
 use super::monitor::Monitor;
+use super::phases::Phases;
+use super::pilot::{self, Plan, equally_weighted};
+use super::report::interval;
 use super::settings::Settings;
+use super::verdict::doubts_about;
 use super::warnings::Warning;
-use super::{Estimator, Plan, evidence, pilot};
+use super::Estimator;
 use crate::error::{Error, Result};
-use crate::math::{Stream, statistics};
+use crate::math::{LogWeights, Stream, statistics};
 use crate::models::Model;
-use crate::paths::{self, Counts, Move, Path, Population, Schedule};
+use crate::paths::{Move, Path, Population, Schedule};
 
-/// Chains, each an independent integration, unless asked for otherwise.
+/// Chains in each direction, each an independent integration, unless asked for otherwise.
 const CHAINS: usize = 128;
 /// Sweeps a rung and direction in the pilot integration.
 const PILOT_SWEEPS: usize = 8;
+/// Half the difference between the ways up and down that sweeps are planned for, as a share of the target error.
+const LAG_SHARE: f64 = 0.25;
 /// Share of the sweeps at a rung that let the chains settle and are not averaged.
 const SETTLING: usize = 4;
 
 /// log Z = log Z₀ + ∫₀¹ E_β[∂_β log f_β] dβ (Gelman & Meng 1998, doi:10.1214/ss/1028905934).
 ///
-/// Each chain walks the schedule up and then down again and integrates on its own by the trapezoid rule with the second-order
-/// correction −Δβ²/12 (g′_{k+1} − g′_k), g′ = Var_β[∂_β log f] + E_β[∂²_β log f] (Friel, Hurn & Wyse 2014,
+/// Half of the chains walk the schedule up from exact draws of the reference, the other half down from draws of the model, taken
+/// by weight from an annealing run. Each integrates on its own by the trapezoid rule with the second-order correction
+/// −Δβ²/12 (g′_{k+1} − g′_k), g′ = Var_β[∂_β log f] + E_β[∂²_β log f] (Friel, Hurn & Wyse 2014,
 /// doi:10.1007/s11222-012-9362-0). Chains are independent, so the spread of their integrals carries noise *and* autocorrelation.
 /// Chains that lag behind equilibrium err in opposite directions on the way up and down: the mean cancels that to first order,
 /// and the difference shows it. The error of integration is a fifteenth of the change from every second rung to every rung.
-/// The interval is Student's over the chains, widened by the integration error and by a quarter of whatever lag is significant.
+/// The interval is Student's over the chains, widened by the integration error, by a quarter of whatever lag is significant, and
+/// on the way down by what the annealing run's ESS falls short of the number of chains.
 ///
 /// Refuses where the integrand at β = 0 is infinite, and doubts where its variance seems to be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,73 +57,70 @@ impl Estimator for Thermodynamic {
         Guarantee::Consistent
     }
 
-    fn plan(&self, _model: &Arc<dyn Model>) -> Result<Plan> {
-        Ok(Plan::default())
-    }
-
     fn estimate(
         &self,
         model: &Arc<dyn Model>,
         settings: &Settings,
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
-        settings.check()?;
         let start = Instant::now();
-        let mut cost = Cost::default();
-        let path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
-        // Time for the integrations, about that of a reported round, and for the evidence.
-        let overhead = 1.0 + evidence::overhead(path.as_ref());
-        let mut plan = pilot::plan(path, settings, overhead, monitor, &mut cost)?;
+        let mut phases = Phases::new(monitor);
+        // Beside the annealing run, time for the integrations, about as much, and for the evidence.
+        let rounds = |path: &dyn Path| 1.0 + evidence::rounds(path);
+        let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let chains = settings.chains.unwrap_or(CHAINS);
         // About four rungs to a unit of barrier make neighbours overlap well; an even number can be halved.
         let rungs = settings.rungs.unwrap_or((4.0 * plan.barrier).clamp(32.0, 4000.0) as usize);
-        let curve = plan.schedule.clone();
-        let mut schedule = curve.with_rungs(rungs.next_multiple_of(2));
+        let mut schedule = plan.schedule.with_rungs(rungs.next_multiple_of(2));
 
         let stream = Stream::new(settings.seed).child(7);
-        let begin = Instant::now();
-        let trial = integrate(plan.path.as_ref(), &schedule, chains, PILOT_SWEEPS, stream.child(0), monitor)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        cost.add("pilot integration", seconds, trial.counts);
-        let mut sweeps = PILOT_SWEEPS as f64 * (1.2 * trial.noise() / settings.target_se).powi(2).max(1.0);
+        let top = plan.anneal("annealing", stream.child(2), &mut phases)?;
+        let ends = Ends {
+            path: plan.path.as_ref(),
+            states: equally_weighted(&top, chains, stream.child(3)),
+            effective: top.weights.effective_sample_size(),
+        };
+        let trial =
+            ends.integrate("pilot integration", &schedule, PILOT_SWEEPS, stream.child(0), &mut phases)?;
+        // Noise falls as one over the root of the sweeps, the lag as one over them.
+        let by_noise = (1.2 * trial.noise() / settings.target_se).powi(2);
+        let by_lag = 0.5 * trial.lag().0.abs() / (LAG_SHARE * settings.target_se);
+        let mut sweeps = PILOT_SWEEPS as f64 * by_noise.max(by_lag).max(1.0);
         if settings.rungs.is_none() && trial.discretisation() > 0.2 * settings.target_se {
-            schedule = curve.with_rungs(2 * schedule.rungs());
+            schedule = plan.schedule.with_rungs(2 * schedule.rungs());
             sweeps = (0.5 * sweeps).max(PILOT_SWEEPS as f64);
         }
-        let pace = seconds / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
+        let pace = phases.last_seconds() / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
         let left = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time);
         let affordable = 0.4 * left / (pace * schedule.rungs() as f64);
-        let out_of_time = sweeps > affordable;
+        plan.out_of_time = sweeps > affordable;
         let sweeps = sweeps.min(affordable).max(PILOT_SWEEPS as f64).ceil() as usize;
+        let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
-        let begin = Instant::now();
-        let run = integrate(plan.path.as_ref(), &schedule, chains, sweeps, stream.child(1), monitor)?;
-        cost.add("integration", begin.elapsed().as_secs_f64(), run.counts);
-
-        let log_z = plan.path.log_z_reference() + run.value();
-        let found = evidence::gather(model, &plan, settings.seed, monitor, &mut cost)?;
-        plan.out_of_time = out_of_time;
-        Ok(self.report(log_z, &run, plan, found, settings, cost))
+        let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;
+        Ok(self.report(&run, &top.weights, plan, found, settings, phases.cost))
     }
 }
 
 impl Thermodynamic {
     fn report(
         self,
-        log_z: f64,
         run: &Integration,
-        plan: pilot::Plan,
-        found: Vec<(String, f64, f64)>,
+        starts: &LogWeights,
+        plan: Plan,
+        answers: Vec<Answer>,
         settings: &Settings,
         cost: Cost,
     ) -> Estimate {
+        let reference = plan.path.log_z_reference();
+        let log_z = reference + run.value();
         let (noise, discretisation, (lag, lag_error)) = (run.noise(), run.discretisation(), run.lag());
         // A lag within two of its own standard errors is noise, which the spread of the chains has already counted.
         let excess = 0.25 * (lag.abs() - 2.0 * lag_error).max(0.0);
         let std_err = noise.hypot(discretisation).hypot(excess);
-        let evidence = evidence::compare(found, log_z, std_err);
-        let mut reasons = Vec::new();
-        if lag.abs() > 3.5 * lag_error && 0.5 * lag.abs() > noise {
+        let evidence = evidence::compare(answers, log_z, std_err);
+        let mut reasons = doubts_about(starts);
+        if lag.abs() > 3.5 * lag_error && 0.5 * lag.abs() > noise.max(0.5 * settings.target_se) {
             reasons.push(Warning::Drift { lag: 0.5 * lag.abs(), std_err: noise });
         }
         if discretisation > noise.max(0.5 * settings.target_se) {
@@ -126,30 +132,18 @@ impl Thermodynamic {
             reasons.push(Warning::HeavyTail { pareto_shape, most: 0.7 });
         }
         reasons.extend(evidence::doubts(log_z, std_err, &evidence));
-        let mut warnings = Vec::new();
-        if std_err > settings.target_se {
-            warnings.push(Warning::TargetMissed {
-                std_err,
-                target: settings.target_se,
-                out_of_time: plan.out_of_time,
-            });
-        }
-        if plan.path.base_rates_guessed() {
-            warnings.push(Warning::GuessedBaseRates);
-        }
-        let half = statistics::student_quantile(settings.level, run.integrals.len() as f64 - 1.0) * std_err;
-        let reference = plan.path.log_z_reference();
+        let chains = run.ascents.len();
         Estimate {
             log_z,
             std_err: Some(std_err),
-            interval: Some(Interval { lower: log_z - half, upper: log_z + half, level: settings.level }),
+            interval: Some(interval(log_z, std_err, chains, settings.level)),
             method: self.name().into(),
             guarantee: self.guarantee(),
             verdict: Verdict::from_reasons(reasons),
-            warnings,
+            warnings: plan.warnings(std_err, settings),
             cost,
             diagnostics: Diagnostics {
-                chains: Some(run.integrals.len()),
+                chains: Some(2 * chains),
                 rungs: Some(run.schedule.rungs()),
                 barrier: Some(plan.barrier),
                 discretisation_error: Some(discretisation),
@@ -179,27 +173,72 @@ struct Integration {
     slopes: Vec<f64>,
     /// Whether ∂²_β was zero throughout: then the integrand is nondecreasing.
     linear: bool,
-    /// Each chain's integral, up and down averaged.
-    integrals: Vec<f64>,
-    /// Each chain's difference, up − down.
-    differences: Vec<f64>,
+    /// The integral of each chain that went up, and of each that went down.
+    ascents: Vec<f64>,
+    descents: Vec<f64>,
+    /// How many times more the mean of the descents varies than that of as many independent chains.
+    shared_ancestry: f64,
     autocorrelation_time: f64,
     shape_at_reference: Option<f64>,
-    counts: Counts,
 }
 
 impl Integration {
+    /// From visits to every rung of `schedule`, each the mean over `kept` sweeps.
+    fn new(schedule: &Schedule, up: &[Visit], down: &[Visit], kept: usize, shared_ancestry: f64) -> Self {
+        let betas = schedule.betas();
+        let (mut means, mut slopes) = (Vec::new(), Vec::new());
+        let mut autocorrelation_time: f64 = 1.0;
+        for (up, down) in up.iter().zip(down) {
+            let mean = 0.5 * (up.mean() + down.mean());
+            means.push((mean, 0.5 * up.std_err().hypot(down.std_err() * shared_ancestry.sqrt())));
+            let variance = (0.5 * (up.square + down.square) - mean * mean).max(0.0);
+            slopes.push(variance + 0.5 * (up.second + down.second));
+            if variance > 0.0 {
+                let between = 0.5 * (up.chain_means.var(1.0) + down.chain_means.var(1.0));
+                let kept = kept as f64;
+                autocorrelation_time = autocorrelation_time.max((kept * between / variance).min(kept));
+            }
+        }
+        // The correction is the population's, so it is the same for every chain.
+        let correction = corrected_trapezoid(betas, &vec![0.0; betas.len()], &slopes);
+        let areas = |visits: &[Visit]| {
+            let mut total = Array1::from_elem(visits[0].chain_means.len(), correction);
+            for k in 1..betas.len() {
+                let step = 0.5 * (betas[k] - betas[k - 1]);
+                total.scaled_add(step, &visits[k].chain_means);
+                total.scaled_add(step, &visits[k - 1].chain_means);
+            }
+            total.to_vec()
+        };
+        let sizes: Vec<f64> = up[0].chain_means.iter().map(|g| g.abs().ln()).collect();
+        Self {
+            schedule: schedule.clone(),
+            means,
+            slopes,
+            linear: up.iter().chain(down).all(|visit| visit.second == 0.0),
+            ascents: areas(up),
+            descents: areas(down),
+            shared_ancestry,
+            autocorrelation_time,
+            shape_at_reference: statistics::pareto_shape(&sizes),
+        }
+    }
+
     fn value(&self) -> f64 {
-        statistics::mean(&self.integrals)
+        0.5 * (statistics::mean(&self.ascents) + statistics::mean(&self.descents))
     }
 
     fn noise(&self) -> f64 {
-        statistics::std_err(&self.integrals)
+        0.5 * self.lag().1
     }
 
     /// Mean and standard error of the difference between the way up and the way down.
     fn lag(&self) -> (f64, f64) {
-        (statistics::mean(&self.differences), statistics::std_err(&self.differences))
+        let down = statistics::std_err(&self.descents) * self.shared_ancestry.sqrt();
+        (
+            statistics::mean(&self.ascents) - statistics::mean(&self.descents),
+            statistics::std_err(&self.ascents).hypot(down),
+        )
     }
 
     fn discretisation(&self) -> f64 {
@@ -252,70 +291,57 @@ struct Visit {
     second: f64,
 }
 
-/// Walks `chains` chains up the schedule and down again with `sweeps` sweeps a rung and direction.
-fn integrate(
-    path: &dyn Path,
-    schedule: &Schedule,
-    chains: usize,
-    sweeps: usize,
-    stream: Stream,
-    monitor: &dyn Monitor,
-) -> Result<Integration> {
-    let betas = schedule.betas();
-    monitor.begin(
-        if sweeps == PILOT_SWEEPS { "pilot integration" } else { "integration" },
-        2 * betas.len() as u64,
-    );
-    let mut population = Population::from_reference(path, chains, stream);
-    let mut visit = |beta: f64| {
-        let visit = measure(&mut population, beta, sweeps);
-        monitor.advance(1);
-        visit
-    };
-    let up = betas.iter().map(|&beta| visit(beta)).collect::<Result<Vec<_>>>()?;
-    let mut down = betas.iter().rev().map(|&beta| visit(beta)).collect::<Result<Vec<_>>>()?;
-    down.reverse();
+/// Where chains start: exact draws of the path's reference below, these states above.
+struct Ends<'a> {
+    path: &'a dyn Path,
+    /// Draws of the model, one for each chain that goes down.
+    states: Array2<f64>,
+    /// How many independent draws they are worth.
+    effective: f64,
+}
 
-    let mut means = Vec::with_capacity(betas.len());
-    let mut slopes = Vec::with_capacity(betas.len());
-    let mut autocorrelation_time: f64 = 1.0;
-    let kept = (sweeps - sweeps / SETTLING) as f64;
-    for (up, down) in up.iter().zip(&down) {
-        let both = 0.5 * (&up.chain_means + &down.chain_means);
-        let mean = both.mean().expect("there are chains");
-        means.push((mean, statistics::std_err(&both.to_vec())));
-        let variance = (0.5 * (up.square + down.square) - mean * mean).max(0.0);
-        slopes.push(variance + 0.5 * (up.second + down.second));
-        if variance > 0.0 {
-            let between = 0.5 * (up.chain_means.var(1.0) + down.chain_means.var(1.0));
-            autocorrelation_time = autocorrelation_time.max((kept * between / variance).min(kept));
-        }
+impl Ends<'_> {
+    /// Walks chains up the schedule and others down, with `sweeps` sweeps a rung.
+    fn integrate(
+        &self,
+        name: &str,
+        schedule: &Schedule,
+        sweeps: usize,
+        stream: Stream,
+        phases: &mut Phases<'_>,
+    ) -> Result<Integration> {
+        let (chains, betas) = (self.states.nrows(), schedule.betas());
+        phases.run(name, 2 * betas.len(), |monitor| {
+            let mut population = Population::from_reference(self.path, chains, stream.child(0));
+            let mut up = Vec::with_capacity(betas.len());
+            for &beta in betas {
+                up.push(measure(&mut population, beta, sweeps)?);
+                monitor.advance(1);
+            }
+            let mut counts = population.counts();
+            let mut population = Population::adopt(self.path, self.states.view(), stream.child(1))?;
+            let mut down = Vec::with_capacity(betas.len());
+            for &beta in betas.iter().rev() {
+                down.push(measure(&mut population, beta, sweeps)?);
+                monitor.advance(1);
+            }
+            down.reverse();
+            counts += population.counts();
+            let kept = sweeps - sweeps / SETTLING;
+            let shared_ancestry = (chains as f64 / self.effective).max(1.0);
+            Ok((Integration::new(schedule, &up, &down, kept, shared_ancestry), counts))
+        })
     }
-    // The correction is the population's, so it is the same for every chain.
-    let values: Vec<f64> = vec![0.0; betas.len()];
-    let correction = corrected_trapezoid(betas, &values, &slopes);
-    let area = |visits: &[Visit]| -> Array1<f64> {
-        let mut total = Array1::from_elem(chains, correction);
-        for k in 1..betas.len() {
-            let step = 0.5 * (betas[k] - betas[k - 1]);
-            total.scaled_add(step, &visits[k].chain_means);
-            total.scaled_add(step, &visits[k - 1].chain_means);
-        }
-        total
-    };
-    let (ascent, descent) = (area(&up), area(&down));
-    let sizes: Vec<f64> = up[0].chain_means.iter().map(|g| g.abs().ln()).collect();
-    Ok(Integration {
-        schedule: schedule.clone(),
-        means,
-        slopes,
-        linear: up.iter().chain(&down).all(|visit| visit.second == 0.0),
-        integrals: (0.5 * (&ascent + &descent)).to_vec(),
-        differences: (&ascent - &descent).to_vec(),
-        autocorrelation_time,
-        shape_at_reference: statistics::pareto_shape(&sizes),
-        counts: population.counts(),
-    })
+}
+
+impl Visit {
+    fn mean(&self) -> f64 {
+        self.chain_means.mean().expect("there are chains")
+    }
+
+    fn std_err(&self) -> f64 {
+        (self.chain_means.var(1.0) / self.chain_means.len() as f64).sqrt()
+    }
 }
 
 fn measure(population: &mut Population, beta: f64, sweeps: usize) -> Result<Visit> {

@@ -15,6 +15,13 @@ pub(crate) fn largest_shape(chains: usize) -> f64 {
 
 /// *Converged* needs ESS ≥ 100, a light tail, and agreement of all independent evidence, of which there must be some.
 pub(crate) fn judge(weights: &LogWeights, log_z: f64, std_err: f64, evidence: &[Evidence]) -> Verdict {
+    let mut reasons = doubts_about(weights);
+    reasons.extend(doubts(log_z, std_err, evidence));
+    Verdict::from_reasons(reasons)
+}
+
+/// What speaks against weights on their own: ESS and tail.
+pub(crate) fn doubts_about(weights: &LogWeights) -> Vec<Warning> {
     let mut reasons = Vec::new();
     let effective_sample_size = weights.effective_sample_size();
     if effective_sample_size < LEAST_EFFECTIVE {
@@ -26,6 +33,5 @@ pub(crate) fn judge(weights: &LogWeights, log_z: f64, std_err: f64, evidence: &[
     {
         reasons.push(Warning::HeavyTail { pareto_shape, most });
     }
-    reasons.extend(doubts(log_z, std_err, evidence));
-    Verdict::from_reasons(reasons)
+    reasons
 }

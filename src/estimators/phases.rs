@@ -1,0 +1,84 @@
+//! The phases of a run: pilots, the reported round, evidence. Each is announced, timed and counted here and nowhere else.
+
+use std::time::Instant;
+
+use super::annealing::{self, Annealed};
+use super::estimate::Cost;
+use super::monitor::Monitor;
+use crate::error::Result;
+use crate::paths::{Counts, Move, Population, Schedule};
+
+/// What has been done so far, and who listens.
+pub struct Phases<'a> {
+    /// Hears of every phase.
+    pub monitor: &'a dyn Monitor,
+    /// What all of them took.
+    pub cost: Cost,
+}
+
+impl std::fmt::Debug for Phases<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Phases").field("cost", &self.cost).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Phases<'a> {
+    /// Nothing done yet.
+    #[must_use]
+    pub fn new(monitor: &'a dyn Monitor) -> Self {
+        Self { monitor, cost: Cost::default() }
+    }
+
+    /// A phase of `units` units of work, which answers with what it found and what it counted.
+    ///
+    /// # Errors
+    /// As `work`.
+    pub fn run<R>(
+        &mut self,
+        name: &str,
+        units: usize,
+        work: impl FnOnce(&dyn Monitor) -> Result<(R, Counts)>,
+    ) -> Result<R> {
+        let begin = Instant::now();
+        self.monitor.begin(name, units as u64);
+        let (found, counts) = work(self.monitor)?;
+        self.cost.add(name, begin.elapsed().as_secs_f64(), counts);
+        Ok(found)
+    }
+
+    /// [`annealing::forward`] as a phase.
+    ///
+    /// # Errors
+    /// As [`annealing::forward`].
+    pub fn forward(
+        &mut self,
+        name: &str,
+        population: Population,
+        schedule: &Schedule,
+        movement: Move,
+    ) -> Result<Annealed> {
+        self.run(name, schedule.rungs(), |monitor| {
+            let run = annealing::forward(population, schedule, movement, monitor)?;
+            let counts = run.population.counts();
+            Ok((run, counts))
+        })
+    }
+
+    /// [`annealing::reverse`] as a phase.
+    ///
+    /// # Errors
+    /// As [`annealing::reverse`].
+    pub fn reverse(&mut self, name: &str, population: Population, schedule: &Schedule) -> Result<Annealed> {
+        self.run(name, schedule.rungs(), |monitor| {
+            let run = annealing::reverse(population, schedule, monitor)?;
+            let counts = run.population.counts();
+            Ok((run, counts))
+        })
+    }
+
+    /// Seconds that the last phase took.
+    #[must_use]
+    pub fn last_seconds(&self) -> f64 {
+        self.cost.phases.last().map_or(0.0, |phase| phase.seconds)
+    }
+}

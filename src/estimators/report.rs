@@ -1,0 +1,88 @@
+//! An estimate from one round of weights: interval, verdict, warnings, diagnostics, trace.
+
+use super::annealing::Annealed;
+use super::estimate::{Cost, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace};
+use super::pilot::Plan;
+use super::settings::Settings;
+use super::verdict::judge;
+use super::warnings::Warning;
+use crate::error::{Error, Result};
+use crate::math::statistics;
+
+/// Kernels that accept less than this somewhere are worth a warning.
+const LEAST_ACCEPTANCE: f64 = 0.05;
+
+/// A reported round and what was found about it.
+pub(crate) struct Weighted {
+    pub method: &'static str,
+    pub guarantee: Guarantee,
+    pub log_z: f64,
+    pub std_err: f64,
+    pub run: Annealed,
+    pub plan: Plan,
+    pub evidence: Vec<Evidence>,
+}
+
+impl Weighted {
+    /// The estimate that it amounts to.
+    ///
+    /// # Errors
+    /// [`Error::NotReached`] where every weight is zero.
+    pub(crate) fn report(self, settings: &Settings, cost: Cost) -> Result<Estimate> {
+        let Self { method, guarantee, log_z, std_err, run, plan, evidence } = self;
+        let weights = &run.weights;
+        if !log_z.is_finite() {
+            return Err(Error::NotReached {
+                estimator: "annealing",
+                message: "no chain reached a state of finite energy, so every weight is zero; give --data, or a reference that \
+                          overlaps with the model"
+                    .into(),
+            });
+        }
+        let acceptances: Vec<(f64, f64)> =
+            run.rungs.iter().filter_map(|rung| Some((rung.acceptance?, rung.beta))).collect();
+        let least = acceptances.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0));
+        let mut warnings = plan.warnings(std_err, settings);
+        if let Some((acceptance, beta)) = least
+            && acceptance < LEAST_ACCEPTANCE
+        {
+            warnings.push(Warning::LowAcceptance { acceptance, beta });
+        }
+        Ok(Estimate {
+            log_z,
+            std_err: Some(std_err),
+            interval: Some(interval(log_z, std_err, weights.len(), settings.level)),
+            method: method.into(),
+            guarantee,
+            verdict: judge(weights, log_z, std_err, &evidence),
+            warnings,
+            cost,
+            diagnostics: Diagnostics {
+                chains: Some(weights.len()),
+                rungs: Some(run.rungs.len()),
+                effective_sample_size: Some(weights.effective_sample_size()),
+                pareto_shape: weights.pareto_shape().filter(|shape| shape.is_finite()),
+                log_weight_variance: Some(weights.variance()).filter(|v| v.is_finite()),
+                barrier: Some(plan.barrier),
+                acceptance_least: least.map(|(acceptance, _)| acceptance),
+                acceptance_mean: (!acceptances.is_empty())
+                    .then(|| acceptances.iter().map(|(a, _)| a).sum::<f64>() / acceptances.len() as f64),
+                evidence,
+                ..Diagnostics::default()
+            },
+            seed: settings.seed,
+            trace: Trace {
+                schedule: plan.schedule.betas().to_vec(),
+                log_weights: weights.log().to_vec(),
+                rungs: run.rungs,
+                pilots: plan.records,
+            },
+        })
+    }
+}
+
+/// Student's interval around log Ẑ from `chains` independent chains.
+pub(crate) fn interval(log_z: f64, std_err: f64, chains: usize, level: f64) -> Interval {
+    let half = statistics::student_quantile(level, chains as f64 - 1.0) * std_err;
+    Interval { lower: log_z - half, upper: log_z + half, level }
+}
