@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::annealing::Annealed;
 use super::estimate::Evidence;
 use super::phases::Phases;
 use super::pilot::{Plan, equally_weighted};
@@ -22,9 +23,9 @@ pub(crate) struct Answer {
 }
 
 /// What the evidence costs, in units of the reported round: three walks of half the chains over half the rungs; on continuous
-/// spaces, where references are guesses and energies cheap, four of the full size.
+/// spaces, where references are guesses and energies cheap, five of the full size.
 pub(crate) fn rounds(path: &dyn Path) -> f64 {
-    if path.widened().is_some() { 4.0 } else { 0.8 }
+    if path.widened().is_some() { 5.0 } else { 0.8 }
 }
 
 /// An answer this many combined standard errors above the estimate disagrees with it: normal errors would reach it once in 160
@@ -35,7 +36,8 @@ pub(crate) const LIMIT: f64 = 2.5;
 const FORWARD_BELOW: f64 = 4.0;
 
 /// A second forward run; one from a wider reference where the path has one; and a reverse run from exact draws if the model has
-/// them, else from overcooled chains, or on continuous spaces from where the second run ended.
+/// them, else from overcooled chains, or on continuous spaces from where the second run ended, moved on and back by a kernel of
+/// shorter steps: what one step size cannot reach, the narrow part of a funnel say, another may.
 ///
 /// Annealing that lags behind equilibrium errs low forwards and high backwards, so the two sides disagree where either is wrong
 /// for that reason.
@@ -56,7 +58,11 @@ pub(crate) fn gather(
 
     let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
     let second = phases.forward("second forward run", population, &schedule, Move::Forward)?;
-    answers.push(Answer { source: format!("a second forward run {size}"), found: plan.upward(&second), below: FORWARD_BELOW });
+    answers.push(Answer {
+        source: format!("a second forward run {size}"),
+        found: plan.upward(&second),
+        below: FORWARD_BELOW,
+    });
 
     if let Some(wide) = &wide {
         let population = Population::from_reference(wide.as_ref(), chains, stream.child(1));
@@ -68,28 +74,7 @@ pub(crate) fn gather(
         });
     }
 
-    let (population, starts, below) = if let Some(sampler) = model.sampler() {
-        let states = sampler.sample(chains, &mut stream.child(2).generator());
-        (Population::adopt(plan.path.as_ref(), states.view(), stream.child(4))?, "exact draws", LIMIT)
-    } else {
-        let path = plan.path.as_ref();
-        let moves = stream.child(4);
-        phases.run("starts of a reverse run", rungs, |monitor| {
-            let (mut population, starts, below) = if wide.is_some() {
-                let states = equally_weighted(&second, chains, stream.child(3));
-                (Population::adopt(path, states.view(), moves)?, "the second run's ends", LIMIT)
-            } else {
-                (overcooled(path, chains, rungs, moves), "overcooled chains", f64::INFINITY)
-            };
-            // Copies of one chain must part, and overcooled chains come back to β = 1, before they count.
-            for _ in 0..rungs {
-                population.step(1.0, Move::Forward);
-                monitor.advance(1);
-            }
-            // The reverse run goes on with this population, and counts what it did here.
-            Ok(((population, starts, below), Counts::default()))
-        })?
-    };
+    let (population, starts, below) = tops(model, plan, &second, rungs, &stream, phases)?;
     let down = phases.reverse("reverse run", population, &schedule)?;
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
@@ -97,6 +82,43 @@ pub(crate) fn gather(
         below,
     });
     Ok(answers)
+}
+
+/// As many chains at β = 1 as the second run has, for a reverse run; what they are; and how far below the estimate their answer
+/// may lie.
+fn tops(
+    model: &Arc<dyn Model>,
+    plan: &Plan,
+    second: &Annealed,
+    rungs: usize,
+    stream: &Stream,
+    phases: &mut Phases<'_>,
+) -> Result<(Population, &'static str, f64)> {
+    let chains = second.weights.len();
+    if let Some(sampler) = model.sampler() {
+        let states = sampler.sample(chains, &mut stream.child(2).generator());
+        let population = Population::adopt(plan.path.as_ref(), states.view(), stream.child(4))?;
+        return Ok((population, "exact draws", LIMIT));
+    }
+    let finer = plan.path.finer();
+    let path = finer.as_deref().unwrap_or(plan.path.as_ref());
+    let on_real_space = path.widened().is_some();
+    let steps = if on_real_space { 2 * rungs } else { rungs };
+    phases.run("starts of a reverse run", steps, |monitor| {
+        let (mut population, starts, below) = if on_real_space {
+            let states = equally_weighted(second, chains, stream.child(3));
+            (Population::adopt(path, states.view(), stream.child(4))?, "the second run's ends", LIMIT)
+        } else {
+            (overcooled(path, chains, rungs, stream.child(4)), "overcooled chains", f64::INFINITY)
+        };
+        // Copies of one chain must part, and overcooled chains come back to β = 1, before they count.
+        for _ in 0..steps {
+            population.step(1.0, Move::Forward);
+            monitor.advance(1);
+        }
+        // The reverse run goes on with this population, and counts what it did here.
+        Ok(((population, starts, below), Counts::default()))
+    })
 }
 
 /// Chains taken from the reference to β = 2 in a hurry and back to 1.

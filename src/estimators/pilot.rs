@@ -26,6 +26,8 @@ const FIRST_RUNGS: usize = 32;
 const SETTLED: f64 = 1.25;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
+/// Fewest rungs of the reported round: easy models cost nothing, and have lighter tails for it.
+const LEAST_RUNGS: usize = 128;
 /// Chains of the reported round unless more are needed or asked for.
 pub(crate) const REPORTED_CHAINS: usize = 1024;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
@@ -184,7 +186,7 @@ pub fn plan(
     let rungs = if given {
         curve.rungs()
     } else {
-        settings.rungs.unwrap_or_else(|| wanted.max(FIRST_RUNGS as f64).min(affordable).ceil() as usize)
+        settings.rungs.unwrap_or_else(|| wanted.max(LEAST_RUNGS as f64).min(affordable).ceil() as usize)
     };
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
@@ -194,11 +196,7 @@ pub fn plan(
 /// Fits the path to what short runs from its explorers found together; `None` if it has none.
 ///
 /// Each chain's weight is an unbiased estimate of Z whatever reference it came from, so the runs pool as one weighted population.
-fn explore(
-    path: &dyn Path,
-    stream: Stream,
-    phases: &mut Phases<'_>,
-) -> Result<Option<Arc<dyn Path>>> {
+fn explore(path: &dyn Path, stream: Stream, phases: &mut Phases<'_>) -> Result<Option<Arc<dyn Path>>> {
     let explorers = path.explorers();
     if explorers.is_empty() {
         return Ok(None);

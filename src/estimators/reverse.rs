@@ -60,7 +60,8 @@ impl Estimator for ReverseAis {
         let run = descend(&plan, &starts, stream.child(4), &mut phases)?;
         let up = plan.anneal("forward run", stream.child(3), &mut phases)?;
         let (log_z, std_err) = plan.downward(&run, &up);
-        let found = vec![Answer { source: "a forward run".into(), found: plan.upward(&up), below: evidence::LIMIT }];
+        let found =
+            vec![Answer { source: "a forward run".into(), found: plan.upward(&up), below: evidence::LIMIT }];
         Weighted {
             method: self.name(),
             guarantee: self.guarantee(),
@@ -130,9 +131,9 @@ impl Estimator for Sandwich {
         let (high, high_error) = forward.plan.downward(&down, &forward.run);
 
         // Each side is one piece of evidence for the other, and has to stand as well.
-        let answer = |source: &str, found| vec![Answer { source: source.into(), found, below: evidence::LIMIT }];
-        forward.evidence =
-            evidence::compare(answer("reverse annealing", (high, high_error)), low, low_error);
+        let answer =
+            |source: &str, found| vec![Answer { source: source.into(), found, below: evidence::LIMIT }];
+        forward.evidence = evidence::compare(answer("reverse annealing", (high, high_error)), low, low_error);
         let other = evidence::compare(answer("forward annealing", (low, low_error)), high, high_error);
         let doubts = judge(&down.weights, high, high_error, &other);
         let mut estimate = forward.report(settings, phases.cost)?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ndarray::{Array1, Array2, Axis};
 
+use super::Estimator;
 use super::estimate::{Cost, Diagnostics, Estimate, Guarantee, Rung, Trace, Verdict};
 use super::evidence::{self, Answer};
 use super::monitor::Monitor;
@@ -14,7 +15,6 @@ use super::report::interval;
 use super::settings::Settings;
 use super::verdict::doubts_about;
 use super::warnings::Warning;
-use super::Estimator;
 use crate::error::{Error, Result};
 use crate::math::{LogWeights, Stream, statistics};
 use crate::models::Model;

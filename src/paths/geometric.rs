@@ -93,8 +93,7 @@ impl GeometricPath {
             *spread *= factor;
         }
         // Step sizes are in units of the spread.
-        let knots = self.step_size.knots.iter().map(|(beta, log)| (*beta, log - factor.ln())).collect();
-        Self { shared: Arc::new(shared), step_size: StepSize { knots }, ..self.clone() }
+        Self { shared: Arc::new(shared), step_size: self.step_size.divided(factor), ..self.clone() }
     }
 
     fn block(&self, states: Array2<f64>, stream: Stream) -> Box<dyn Ensemble> {
@@ -194,6 +193,10 @@ impl Path for GeometricPath {
         [0.3, 1.0, 3.0, 10.0, 30.0].map(|factor| Arc::new(self.stretched(factor)) as Arc<dyn Path>).to_vec()
     }
 
+    fn finer(&self) -> Option<Arc<dyn Path>> {
+        Some(Arc::new(Self { step_size: self.step_size.divided(4.0), ..self.clone() }))
+    }
+
     fn widened(&self) -> Option<Arc<dyn Path>> {
         (self.shared.space.domain == Domain::Real).then(|| Arc::new(self.stretched(3.0)) as Arc<dyn Path>)
     }
@@ -212,6 +215,10 @@ struct StepSize {
 impl StepSize {
     fn constant(scale: f64) -> Self {
         Self { knots: vec![(0.0, scale.ln())] }
+    }
+
+    fn divided(&self, factor: f64) -> Self {
+        Self { knots: self.knots.iter().map(|(beta, log)| (*beta, log - factor.ln())).collect() }
     }
 
     /// Through the adapted step sizes of a pilot, each averaged with its neighbours over a tenth of the rungs.

@@ -61,6 +61,11 @@ pub trait Path: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The same path with a kernel of much shorter steps, where it has a step size: it does not share the kernel's blind spots.
+    fn finer(&self) -> Option<Arc<dyn Path>> {
+        None
+    }
+
     /// The kernel, in words.
     fn kernel(&self) -> String;
 
