@@ -1,11 +1,11 @@
 //! Are the error bars right? 200 seeds of each sampler on references of known log Z, and hard references that must be flagged.
 //!
-//! `cargo test --release --test calibration -- --ignored --nocapture` runs it (about ten minutes on two cores) and writes the
+//! `cargo test --release --test calibration -- --ignored --nocapture` runs it (about fifteen minutes on two cores) and writes the
 //! table that `tests/calibration.md` holds. It fails where
 //! - the 95 % interval covers less than 90 % of 200 runs (a true 95 % falls below that with probability 0.2 %),
 //! - the interval is wider than 1.4 times what the spread of the errors calls for,
 //! - fewer than 90 % of the runs on an easy reference say *converged*,
-//! - more than 2 % of the wrong runs on hard references say *converged* (the aim is 1 %).
+//! - more than 1 % of the wrong runs on hard references say *converged*.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -19,8 +19,8 @@ use rayon::prelude::*;
 
 const SEEDS: u64 = 200;
 
-/// The share of wrong runs that may be called converged. The aim is 1 %; see the table for where the rest comes from.
-const MOST_MISSED: f64 = 0.02;
+/// The share of wrong runs that may be called converged.
+const MOST_MISSED: f64 = 0.01;
 
 /// Easy references of different kinds, on which *converged* is due.
 const EASY: [&str; 5] = [
@@ -32,9 +32,10 @@ const EASY: [&str; 5] = [
 ];
 
 /// References that the estimator gets wrong, with the rungs that make sure of it (0 lets the pilots choose) and how many runs.
-const HARD: [(&str, usize, u64); 4] = [
+const HARD: [(&str, usize, u64); 5] = [
     ("ref:funnel?dim=10", 100, 100),
     ("ref:mixture?dim=8&modes=6&separation=8", 32, 100),
+    ("ref:mixture?dim=8&modes=6&separation=8", 200, 60),
     ("ref:ising?side=16&coupling=0.6", 20, 200),
     ("ref:potts?side=6&states=10&coupling=1.5", 16, 100),
 ];
@@ -78,7 +79,7 @@ fn share(runs: &[Run], of: impl Fn(&Run) -> bool) -> f64 {
 }
 
 #[test]
-#[ignore = "ten minutes; its table is committed as tests/calibration.md"]
+#[ignore = "fifteen minutes; its table is committed as tests/calibration.md"]
 fn error_bars_cover_and_verdicts_are_sharp() {
     let mut table = String::from(
         "| method | reference | mean error | sd of error | mean SE | sd of z | width | coverage | converged |\n\

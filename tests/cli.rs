@@ -86,9 +86,9 @@ fn estimate_prints_what_a_person_needs() {
       model     ref:rbm?visible=12&hidden=6: rbm on {0, 1}^12
       method    ais (unbiased for Z, so low on average for log Z)
       verdict   converged
-      effort    1024 chains, 32 rungs, effective sample size #, Pareto shape #
-      evidence  # ± #, a second forward run (512 chains, 16 rungs): agrees
-                # ± #, reverse annealing from overcooled chains (512 chains, 16 rungs): agrees
+      effort    1024 chains, 128 rungs, effective sample size #, Pareto shape #
+      evidence  # ± #, a second forward run (512 chains, 64 rungs): agrees
+                # ± #, reverse annealing from overcooled chains (512 chains, 64 rungs): agrees
     ");
     let text = ok(directory.path(), "estimate ref:rbm", 0);
     insta::assert_snapshot!(timeless(&text), @r"

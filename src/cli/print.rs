@@ -12,6 +12,8 @@ use super::model::Source;
 
 /// Decimals of numbers without error.
 const EXACT: usize = 9;
+/// Combined standard errors below the estimate from which on an answer no longer looks like agreement.
+const BELOW: f64 = 2.5;
 
 /// A number to the digits that its error supports, and its error to two: `451.283 ± 0.042`.
 pub(crate) fn with_error(value: f64, error: f64) -> String {
@@ -136,7 +138,12 @@ pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -
         lines.push(("  effort", effort));
     }
     for (i, other) in estimate.diagnostics.evidence.iter().enumerate() {
-        let agreement = if other.agrees { "agrees" } else { "DISAGREES" };
+        let apart = (estimate.log_z - other.log_z) / estimate.std_err.unwrap_or(0.0).hypot(other.std_err);
+        let agreement = match (other.agrees, apart > BELOW) {
+            (true, false) => "agrees",
+            (true, true) => "below, as it may be",
+            (false, _) => "DISAGREES",
+        };
         let text = format!("{}, {}: {agreement}", number(other.log_z, other.std_err), other.source);
         lines.push((if i == 0 { "  evidence" } else { "" }, text));
     }

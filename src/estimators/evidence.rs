@@ -68,7 +68,7 @@ pub(crate) fn gather(
         let population = Population::from_reference(wide.as_ref(), chains, stream.child(1));
         let run = phases.forward("run from a wider reference", population, &schedule, Move::Forward)?;
         answers.push(Answer {
-            source: format!("annealing from a three times wider reference {size}"),
+            source: format!("annealing from a much wider reference {size}"),
             found: (wide.log_z_reference() + run.weights.log_mean(), run.weights.std_err()),
             below: FORWARD_BELOW,
         });

@@ -121,9 +121,10 @@ pub fn plan(
     if let Some(explored) = explore(path.as_ref(), stream.child(999), phases)? {
         path = explored;
     }
-    while rungs <= most {
+    loop {
         // The first two rounds fit reference and kernel; only a round after them measures what will be run.
-        let settled = records.len() > 2 && variance <= SETTLED;
+        let longest = records.last().is_some_and(|last| last.rungs == most);
+        let settled = records.len() > 2 && (variance <= SETTLED || longest);
         let spent = start.elapsed().as_secs_f64();
         let predicted = pace * (CHAINS * rungs) as f64;
         if settled || (!records.is_empty() && spent + predicted > SHARE * settings.max_time) {
@@ -161,7 +162,7 @@ pub fn plan(
             path = tuned;
         }
         if variance > SETTLED || records.len() > 2 {
-            rungs *= 2;
+            rungs = (2 * rungs).min(most);
         }
     }
 

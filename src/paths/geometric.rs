@@ -34,6 +34,8 @@ struct Shared {
     /// Mean and standard deviation of f₀ on ℝᵈ; on a box, its centre and a quarter of its sides.
     centre: Vec<f64>,
     spread: Vec<f64>,
+    /// Those that the first fit gave: later fits may have lost modes that it still saw.
+    explored: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 impl GeometricPath {
@@ -54,7 +56,7 @@ impl GeometricPath {
             ),
             _ => (vec![0.0; space.dim], vec![1.0; space.dim]),
         };
-        let mut shared = Shared { model, space, centre, spread };
+        let mut shared = Shared { model, space, centre, spread, explored: None };
         if let Some(data) = data {
             shared.fit(data);
         }
@@ -88,12 +90,15 @@ impl GeometricPath {
 
     /// The same path from a reference `factor` times as wide.
     fn stretched(&self, factor: f64) -> Self {
-        let mut shared = (*self.shared).clone();
-        for spread in &mut shared.spread {
-            *spread *= factor;
-        }
+        self.with_spread(self.shared.spread.iter().map(|spread| factor * spread).collect())
+    }
+
+    /// The same path from a reference of another width, with steps of about the same length.
+    fn with_spread(&self, spread: Vec<f64>) -> Self {
         // Step sizes are in units of the spread.
-        Self { shared: Arc::new(shared), step_size: self.step_size.divided(factor), ..self.clone() }
+        let growth = spread.iter().zip(&self.shared.spread).map(|(new, old)| (new / old).ln()).sum::<f64>();
+        let step_size = self.step_size.divided((growth / spread.len() as f64).exp());
+        Self { shared: Arc::new(Shared { spread, ..(*self.shared).clone() }), step_size, ..self.clone() }
     }
 
     fn block(&self, states: Array2<f64>, stream: Stream) -> Box<dyn Ensemble> {
@@ -122,6 +127,9 @@ impl Shared {
             self.centre[i] = mean;
             // A coordinate that never varied would make a reference without width.
             self.spread[i] = 1.2 * variance.sqrt().max(1e-6 * (1.0 + mean.abs()));
+        }
+        if self.explored.is_none() {
+            self.explored = Some((self.centre.clone(), self.spread.clone()));
         }
     }
 
@@ -198,7 +206,17 @@ impl Path for GeometricPath {
     }
 
     fn widened(&self) -> Option<Arc<dyn Path>> {
-        (self.shared.space.domain == Domain::Real).then(|| Arc::new(self.stretched(3.0)) as Arc<dyn Path>)
+        if self.shared.space.domain != Domain::Real {
+            return None;
+        }
+        let Shared { centre, spread, explored, .. } = self.shared.as_ref();
+        let mut wide: Vec<f64> = spread.iter().map(|spread| 3.0 * spread).collect();
+        if let Some((first_centre, first_spread)) = explored {
+            for (i, wide) in wide.iter_mut().enumerate() {
+                *wide = wide.max((centre[i] - first_centre[i]).abs() + first_spread[i]);
+            }
+        }
+        Some(Arc::new(self.with_spread(wide)))
     }
 
     fn kernel(&self) -> String {
