@@ -70,7 +70,7 @@ fn weights(area: &Area<'_>, estimate: &Estimate) -> Result<(), Failure> {
     let top = counts.iter().copied().max().unwrap_or(1) as f64 * 1.1;
     let diagnostics = &estimate.diagnostics;
     let title = format!(
-        "ESS {:.0} of {}, k̂ = {:.2}",
+        "ESS {:.0} of {}, Pareto shape {:.2}",
         diagnostics.effective_sample_size.unwrap_or(f64::NAN),
         log_weights.len(),
         diagnostics.pareto_shape.unwrap_or(f64::NAN)
@@ -87,6 +87,7 @@ fn weights(area: &Area<'_>, estimate: &Estimate) -> Result<(), Failure> {
         .bold_line_style(INK.mix(0.12))
         .x_desc("log-weight − log mean weight (nats)")
         .y_desc("chains")
+        .y_label_formatter(&|count| format!("{count:.0}"))
         .label_style(("sans-serif", 15))
         .axis_desc_style(("sans-serif", 17))
         .draw()?;
@@ -103,7 +104,7 @@ fn variance(area: &Area<'_>, estimate: &Estimate) -> Result<(), Failure> {
     let top = rungs.iter().map(|rung| rung.log_weight_variance).fold(1.0, f64::max) * 1.1;
     let count = rungs.len() as f64;
     let mut chart = ChartBuilder::on(area)
-        .caption(format!("{} rungs at equal shares of the barrier", rungs.len()), ("sans-serif", 20))
+        .caption(format!("Where the variance of {} rungs arises", rungs.len()), ("sans-serif", 20))
         .margin(14)
         .x_label_area_size(46)
         .y_label_area_size(56)
@@ -123,7 +124,7 @@ fn variance(area: &Area<'_>, estimate: &Estimate) -> Result<(), Failure> {
     chart.draw_series(LineSeries::new(points, BLUE.stroke_width(3)))?;
     chart.draw_series([Text::new(
         "a straight line to one",
-        (0.52, 0.36),
+        (0.08, 0.93 * top),
         ("sans-serif", 15).into_font().color(&ORANGE),
     )])?;
     Ok(())

@@ -74,7 +74,7 @@ pub(crate) fn gather(
         });
     }
 
-    let (population, starts, below) = tops(model, plan, &second, rungs, &stream, phases)?;
+    let (population, starts, below) = tops(model, plan, &second, rungs, stream, phases)?;
     let down = phases.reverse("reverse run", population, &schedule)?;
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
@@ -91,7 +91,7 @@ fn tops(
     plan: &Plan,
     second: &Annealed,
     rungs: usize,
-    stream: &Stream,
+    stream: Stream,
     phases: &mut Phases<'_>,
 ) -> Result<(Population, &'static str, f64)> {
     let chains = second.weights.len();

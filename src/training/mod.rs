@@ -5,6 +5,7 @@
 
 mod moments;
 pub mod pcd;
+mod trainer;
 
 pub use moments::Moments;
 pub use pcd::{Epoch, Pcd};

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, Array3, s};
-use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
-
-use super::gaussian_rbm::Convention;
-use super::{
-    Boltzmann, Funnel, Gaussian, GaussianRbm, Independent, Ising, Lattice, ManyWell, Mixture, Model, Potts,
-    Rbm, Units,
-};
+use super::{Funnel, ManyWell, Model};
 use crate::error::{Error, Result};
-use crate::math::Stream;
-use crate::math::random::Generator;
+
+mod build;
+mod parameters;
+
+use build::{
+    boltzmann, gaussian, gaussian_rbm, independent, ising, mixture, potts, rbm, spin_glass, two_modes,
+};
+pub use parameters::Parameters;
 
 /// A model that needs no file, made from a few named parameters; the same parameters make the same model.
 #[derive(Clone, Copy)]
@@ -223,269 +221,14 @@ pub fn parse(spec: &str) -> Result<Arc<dyn Model>> {
     (reference.build)(&Parameters { spec: spec.to_owned(), declared: reference.parameters, values })
 }
 
-/// The values that a [`Reference`] is built with.
-#[derive(Clone, Debug)]
-pub struct Parameters {
-    /// What errors quote.
-    spec: String,
-    declared: &'static [Parameter],
-    values: BTreeMap<&'static str, String>,
-}
-
-impl Parameters {
-    /// The value of `name`, or its default.
-    ///
-    /// # Panics
-    /// When the reference does not declare it.
-    #[must_use]
-    pub fn text(&self, name: &str) -> &str {
-        self.values.get(name).map_or_else(
-            || {
-                let declared = self.declared.iter().find(|parameter| parameter.name == name);
-                declared.expect("a reference asks only for parameters that it declares").default
-            },
-            String::as_str,
-        )
-    }
-
-    /// A whole number from 1 to `most`: sizes are checked before anything is allocated.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for anything else.
-    pub fn count(&self, name: &str, most: usize) -> Result<usize> {
-        match self.text(name).parse() {
-            Ok(count) if (1..=most).contains(&count) => Ok(count),
-            _ => self.refuse(name, &format!("a whole number from 1 to {most}")),
-        }
-    }
-
-    /// A finite number for which `holds`, described by `what`.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for anything else.
-    pub fn number(&self, name: &str, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
-        match self.text(name).parse::<f64>() {
-            // Far beyond any use, and small enough that sums and squares stay finite.
-            Ok(number) if number.abs() <= 1e6 && holds(number) => Ok(number),
-            _ => self.refuse(name, what),
-        }
-    }
-
-    /// Any number of size at most 10⁶.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for anything else.
-    pub fn any_number(&self, name: &str) -> Result<f64> {
-        self.number(name, "a number between -1000000 and 1000000", |_| true)
-    }
-
-    /// One of the `choices`, each a word and what it stands for.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for anything else.
-    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
-        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == self.text(name)) {
-            return Ok(*choice);
-        }
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        self.refuse(name, &words.join(" or "))
-    }
-
-    /// A random stream that depends on `seed` alone.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] unless `seed` is a whole number below 2⁶⁴.
-    pub fn stream(&self) -> Result<Stream> {
-        Ok(Stream::new(self.seed()?).child(0x7265_665f_6d6f_6465))
-    }
-
-    fn seed(&self) -> Result<u64> {
-        self.text("seed").parse().or_else(|_| self.refuse("seed", "a whole number from 0 to 2^64 - 1"))
-    }
-
-    fn refuse<T>(&self, name: &str, what: &str) -> Result<T> {
-        Err(Error::setting(
-            "reference",
-            &self.spec,
-            format!("`{name}` is {}; it must be {what}", self.text(name)),
-        ))
-    }
-
-    /// The lattice that `side`, `rows`, `columns` and `boundary` describe, of at most `most` sites.
-    fn lattice(&self, most: usize) -> Result<Lattice> {
-        let side =
-            |name| if self.text(name) == "side" { self.count("side", most) } else { self.count(name, most) };
-        let make = self.choice::<fn(usize, usize) -> Lattice>(
-            "boundary",
-            &[
-                ("torus", |rows, columns| Lattice::Torus { rows, columns }),
-                ("grid", |rows, columns| Lattice::Grid { rows, columns }),
-                ("ring", |_, sites| Lattice::Ring { sites }),
-            ],
-        )?;
-        let columns = side("columns")?;
-        let lattice = if self.text("boundary") == "ring" {
-            if self.values.contains_key("rows") {
-                return self.refuse("rows", "left out: a ring is one row of `columns` sites");
-            }
-            make(1, columns)
-        } else {
-            let rows = side("rows")?;
-            if rows.saturating_mul(columns) > most {
-                let expected = format!("{rows}x{columns} sites are too many; at most {most} here");
-                return Err(Error::setting("reference", &self.spec, expected));
-            }
-            make(rows, columns)
-        };
-        lattice.checked()
-    }
-}
-
-fn positive(number: f64) -> bool {
-    number > 0.0
-}
-
-/// Independent numbers with this mean and standard deviation.
-fn normals(generator: &mut Generator, count: usize, mean: f64, spread: f64) -> Array1<f64> {
-    Array1::from_shape_simple_fn(count, || mean + spread * generator.sample::<f64, _>(StandardNormal))
-}
-
-fn gaussian(given: &Parameters) -> Result<Arc<dyn Model>> {
-    Ok(Arc::new(Gaussian::random(given.count("dim", 2048)?, given.seed()?)?))
-}
-
-fn mixture(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let (dim, modes) = (given.count("dim", 128)?, given.count("modes", 64)?);
-    let separation = given.number("separation", "a number from 0 to 1000000", |x| x >= 0.0)?;
-    let mut generator = given.stream()?.generator();
-    let weights = normals(&mut generator, modes, 0.0, 1.0).mapv_into(f64::exp);
-    let means = Array2::from_shape_simple_fn((modes, dim), || {
-        separation * generator.sample::<f64, _>(StandardNormal)
-    });
-    let mut covariances = Array3::zeros((modes, dim, dim));
-    for mut covariance in covariances.outer_iter_mut() {
-        // A scale per mode and coordinate and one correlated direction: unlike in shape as well as in size.
-        let width = 0.5 + generator.random::<f64>();
-        let stretch = normals(&mut generator, dim, 0.0, width / (dim as f64).sqrt());
-        for i in 0..dim {
-            covariance[[i, i]] = (width * (0.5 + generator.random::<f64>())).powi(2);
-            for j in 0..dim {
-                covariance[[i, j]] += stretch[i] * stretch[j];
-            }
-        }
-    }
-    Ok(Arc::new(Mixture::new(weights, means, covariances)?))
-}
-
-fn two_modes(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let dim = given.count("dim", 256)?;
-    let separation = given.number("separation", "a number from 0 to 1000000", |x| x >= 0.0)?;
-    let ratio =
-        given.number("width-ratio", "a number from 0.000001 to 1000", |x| (1e-6..=1e3).contains(&x))?;
-    let weight = given.number("weight", "a positive number up to 1000000", positive)?;
-    let mut means = Array2::zeros((2, dim));
-    // Along a diagonal, so that no single coordinate shows the whole distance.
-    means.row_mut(1).fill(separation / (dim as f64).sqrt());
-    let mut covariances = Array3::zeros((2, dim, dim));
-    covariances.slice_mut(s![0, .., ..]).diag_mut().fill(1.0);
-    covariances.slice_mut(s![1, .., ..]).diag_mut().fill(ratio * ratio);
-    Ok(Arc::new(Mixture::new(Array1::from_vec(vec![1.0, weight]), means, covariances)?))
-}
-
-fn independent(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let dim = given.count("dim", 1_000_000)?;
-    Ok(Arc::new(Independent::bits(normals(&mut given.stream()?.generator(), dim, -0.5, 1.0))?))
-}
-
-fn ising(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let lattice = given.lattice(1 << 20)?;
-    Ok(Arc::new(Ising::new(lattice, given.any_number("coupling")?, given.any_number("field")?)?))
-}
-
-fn potts(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let states = given.count("states", 256)?;
-    let lattice = given.lattice((1 << 22) / states.max(4))?;
-    let mut field = Array1::zeros(states);
-    field[0] = given.any_number("field")?;
-    Ok(Arc::new(Potts::on_lattice(lattice, given.any_number("coupling")?, field)?))
-}
-
-fn spin_glass(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let lattice = given.lattice(4096)?;
-    let spread = given.number("coupling", "a number from 0 to 1000000", |x| x >= 0.0)?;
-    let plus_minus = given.choice("disorder", &[("gaussian", false), ("plus-minus", true)])?;
-    let field = given.any_number("field")?;
-    let mut generator = given.stream()?.generator();
-    let mut couplings = Array2::zeros((lattice.sites(), lattice.sites()));
-    for (i, j) in lattice.bonds() {
-        let unit = if plus_minus {
-            if generator.next_u64() >> 63 == 0 { 1.0 } else { -1.0 }
-        } else {
-            generator.sample::<f64, _>(StandardNormal)
-        };
-        couplings[[i, j]] = spread * unit;
-        couplings[[j, i]] = spread * unit;
-    }
-    Ok(Arc::new(Boltzmann::new(couplings, Array1::from_elem(lattice.sites(), field), Units::Spins)?))
-}
-
-const BITS_OR_SPINS: &[(&str, Units)] = &[("bits", Units::Bits), ("spins", Units::Spins)];
-
-fn boltzmann(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let dim = given.count("dim", 4096)?;
-    let spread = given.number("coupling", "a number from 0 to 1000000", |x| x >= 0.0)? / (dim as f64).sqrt();
-    let units = given.choice("units", BITS_OR_SPINS)?;
-    let mut generator = given.stream()?.generator();
-    let fields = normals(&mut generator, dim, -0.2, 0.5);
-    let mut couplings = Array2::zeros((dim, dim));
-    for i in 0..dim {
-        for j in 0..i {
-            let value = spread * generator.sample::<f64, _>(StandardNormal);
-            couplings[[i, j]] = value;
-            couplings[[j, i]] = value;
-        }
-    }
-    Ok(Arc::new(Boltzmann::new(couplings, fields, units)?))
-}
-
-/// (visible, hidden) and a matrix of weights of that shape, drawn from the generator that comes with it.
-fn random_weights(given: &Parameters) -> Result<(Array2<f64>, Generator)> {
-    let (visible, hidden) = (given.count("visible", 16_384)?, given.count("hidden", 16_384)?);
-    if visible * hidden > 1 << 24 {
-        let expected = format!("{visible}x{hidden} weights are too many; at most {} here", 1 << 24);
-        return Err(Error::setting("reference", &given.spec, expected));
-    }
-    let scale = given.number("scale", "a number from 0 to 1000000", |x| x >= 0.0)?;
-    let mut generator = given.stream()?.generator();
-    let weights = Array2::from_shape_simple_fn((visible, hidden), || {
-        scale * generator.sample::<f64, _>(StandardNormal)
-    });
-    Ok((weights, generator))
-}
-
-fn rbm(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let units = given.choice("units", BITS_OR_SPINS)?;
-    let (weights, mut generator) = random_weights(given)?;
-    let visible_bias = normals(&mut generator, weights.nrows(), -0.5, 0.5);
-    let hidden_bias = normals(&mut generator, weights.ncols(), -0.3, 0.5);
-    Ok(Arc::new(Rbm::new(weights, visible_bias, hidden_bias, units)?))
-}
-
-fn gaussian_rbm(given: &Parameters) -> Result<Arc<dyn Model>> {
-    let convention =
-        given.choice("convention", &[("cho", Convention::Cho), ("hinton", Convention::Hinton)])?;
-    let (weights, mut generator) = random_weights(given)?;
-    let visible_bias = normals(&mut generator, weights.nrows(), 0.3, 1.0);
-    let hidden_bias = normals(&mut generator, weights.ncols(), -0.5, 0.5);
-    let sigma = Array1::from_shape_simple_fn(weights.nrows(), || 0.6 + 0.8 * generator.random::<f64>());
-    Ok(Arc::new(GaussianRbm::new(weights, visible_bias, hidden_bias, sigma, convention)?))
-}
-
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
+    use crate::math::Stream;
     use crate::models::checks::assert_gradient;
-    use crate::models::{Domain, downcast};
+    use crate::models::{Domain, Ising, Lattice, Mixture, downcast};
 
     fn message(spec: &str) -> String {
         parse(spec).map(|model| format!("{model:?} was built")).expect_err(spec).to_string()
