@@ -251,3 +251,17 @@ fn forbidden_states_bias_neither_direction() {
         assert!(mean.abs() < 4.5 * error && error < 0.03, "{method}: {mean:.4} ± {error:.4}");
     }
 }
+
+/// The trained machine that ships with the repository: weights far from random, and slow to mix.
+#[test]
+fn annealing_agrees_with_enumeration_on_a_trained_machine() {
+    let file =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models/mnist-rbm-20.safetensors");
+    let model = lnz::io::read_model(&file, &lnz::io::ModelOptions::default()).unwrap().model;
+    let exact = by_name("enumeration").unwrap().estimate(&model, &Settings::default(), &Silent).unwrap();
+    assert!((exact.log_z - 150.855_858_091).abs() < 1e-6, "{}", exact.log_z);
+    let settings = Settings { chains: Some(256), rungs: Some(20_000), max_time: 1e9, ..Settings::default() };
+    let annealed = by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
+    let (error, std_err) = (annealed.log_z - exact.log_z, annealed.std_err.unwrap());
+    assert!(error.abs() < 4.5 * std_err && std_err < 0.3, "{error:.3} ± {std_err:.3}");
+}
