@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::math::Stream;
 use crate::models::Lattice;
 
-/// The values that a [`Reference`] is built with.
+/// The values that a [`Reference`](super::Reference) is built with.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     /// What errors quote.
