@@ -37,7 +37,8 @@
 //!
 //! # The house
 //!
-//! [`math`] → [`models`] → [`kernels`] → [`paths`] → [`estimators`] → [`io`], [`likelihood`], [`sampling`] → [`training`]: each uses what stands to
+//! [`math`] → [`models`] → [`kernels`] → [`paths`] → [`estimators`] → [`studies`] → [`io`], [`likelihood`], [`sampling`] →
+//! [`plots`], [`training`]: each uses what stands to
 //! its left. A new model or estimator is one file, its `mod` line and one line in a registry.
 //!
 //! # How the numbers are kept honest
@@ -62,7 +63,9 @@ pub mod likelihood;
 pub mod math;
 pub mod models;
 pub mod paths;
+pub mod plots;
 pub mod sampling;
+pub mod studies;
 pub mod training;
 
 pub use error::{Error, Result};

@@ -13,8 +13,9 @@ const RANKS: &[&[&str]] = &[
     &["kernels"],
     &["paths"],
     &["estimators"],
+    &["studies"],
     &["io", "likelihood", "sampling"],
-    &["training"],
+    &["plots", "training"],
     &["cli"],
 ];
 

@@ -208,12 +208,26 @@ pub struct Diagnostics {
 pub struct Evidence {
     /// What gave it.
     pub source: String,
+    /// From where to where it walked.
+    pub direction: Direction,
+    /// Rungs of its schedule.
+    pub rungs: usize,
     /// Its log Z.
     pub log_z: f64,
     /// Its standard error, 0 for an exact answer.
     pub std_err: f64,
     /// Whether it agrees with the reported estimate within their errors.
     pub agrees: bool,
+}
+
+/// From where to where an annealed run walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// From the reference to the model: low on average.
+    Forward,
+    /// From the model to the reference: high on average, if its starts are good.
+    Reverse,
 }
 
 /// The arrays behind a run.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::annealing::Annealed;
-use super::estimate::Evidence;
+use super::estimate::{Direction, Evidence};
 use super::phases::Phases;
 use super::pilot::{Plan, equally_weighted};
 use super::warnings::Warning;
@@ -16,6 +16,8 @@ use crate::paths::{Counts, Move, Path, Population};
 pub(crate) struct Answer {
     /// What gave it.
     pub source: String,
+    /// From where to where it walked, and over how many rungs.
+    pub walk: (Direction, usize),
     /// Its log Ẑ and standard error.
     pub found: (f64, f64),
     /// How many combined standard errors below the estimate it may lie without speaking against it.
@@ -60,6 +62,7 @@ pub(crate) fn gather(
     let second = phases.forward("second forward run", population, &schedule, Move::Forward)?;
     answers.push(Answer {
         source: format!("a second forward run {size}"),
+        walk: (Direction::Forward, rungs),
         found: plan.upward(&second),
         below: FORWARD_BELOW,
     });
@@ -69,6 +72,7 @@ pub(crate) fn gather(
         let run = phases.forward("run from a wider reference", population, &schedule, Move::Forward)?;
         answers.push(Answer {
             source: format!("annealing from a much wider reference {size}"),
+            walk: (Direction::Forward, rungs),
             found: (wide.log_z_reference() + run.weights.log_mean(), run.weights.std_err()),
             below: FORWARD_BELOW,
         });
@@ -78,6 +82,7 @@ pub(crate) fn gather(
     let down = phases.reverse("reverse run", population, &schedule)?;
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
+        walk: (Direction::Reverse, rungs),
         found: plan.downward(&down, &second),
         below,
     });
@@ -147,9 +152,11 @@ fn overcooled(path: &dyn Path, chains: usize, rungs: usize, stream: Stream) -> P
 pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evidence> {
     answers
         .into_iter()
-        .map(|Answer { source, found: (other, error), below }| Evidence {
+        .map(|Answer { source, walk: (direction, rungs), found: (other, error), below }| Evidence {
             agrees: (-below..=LIMIT).contains(&score(log_z, std_err, other, error)),
             source,
+            direction,
+            rungs,
             log_z: other,
             std_err: error,
         })

@@ -32,7 +32,9 @@ pub mod transfer_matrix;
 pub(crate) mod verdict;
 pub mod warnings;
 
-pub use estimate::{Cost, Counts, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace, Verdict};
+pub use estimate::{
+    Cost, Counts, Diagnostics, Direction, Estimate, Evidence, Guarantee, Interval, Trace, Verdict,
+};
 pub use monitor::{Monitor, Silent};
 pub use settings::{ScheduleChoice, Settings};
 pub use warnings::Warning;

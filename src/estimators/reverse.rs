@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::annealing::Annealed;
 use super::enumeration::{MOST_SAMPLED_BITS, exact_sampler};
-use super::estimate::{Estimate, Guarantee, Verdict};
+use super::estimate::{Direction, Estimate, Guarantee, Verdict};
 use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
@@ -60,8 +60,12 @@ impl Estimator for ReverseAis {
         let run = descend(&plan, &starts, stream.child(4), &mut phases)?;
         let up = plan.anneal("forward run", stream.child(3), &mut phases)?;
         let (log_z, std_err) = plan.downward(&run, &up);
-        let found =
-            vec![Answer { source: "a forward run".into(), found: plan.upward(&up), below: evidence::LIMIT }];
+        let found = vec![Answer {
+            source: "a forward run".into(),
+            walk: (Direction::Forward, plan.schedule.rungs()),
+            found: plan.upward(&up),
+            below: evidence::LIMIT,
+        }];
         Weighted {
             method: self.name(),
             guarantee: self.guarantee(),
@@ -131,10 +135,15 @@ impl Estimator for Sandwich {
         let (high, high_error) = forward.plan.downward(&down, &forward.run);
 
         // Each side is one piece of evidence for the other, and has to stand as well.
-        let answer =
-            |source: &str, found| vec![Answer { source: source.into(), found, below: evidence::LIMIT }];
-        forward.evidence = evidence::compare(answer("reverse annealing", (high, high_error)), low, low_error);
-        let other = evidence::compare(answer("forward annealing", (low, low_error)), high, high_error);
+        let rungs = forward.plan.schedule.rungs();
+        let answer = |source: &str, direction, found| {
+            let walk = (direction, rungs);
+            vec![Answer { source: source.into(), walk, found, below: evidence::LIMIT }]
+        };
+        let above = answer("reverse annealing", Direction::Reverse, (high, high_error));
+        forward.evidence = evidence::compare(above, low, low_error);
+        let below = answer("forward annealing", Direction::Forward, (low, low_error));
+        let other = evidence::compare(below, high, high_error);
         let doubts = judge(&down.weights, high, high_error, &other);
         let mut estimate = forward.report(settings, phases.cost)?;
         estimate.diagnostics.evidence.extend(other);

@@ -259,7 +259,7 @@ pub fn digest_of_reference(spec: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estimators::estimate::{Evidence, Rung};
+    use crate::estimators::estimate::{Direction, Evidence, Rung};
     use crate::estimators::{Estimator, Silent, Verdict, Warning, ais::Ais};
 
     fn record() -> RunRecord {
@@ -284,6 +284,8 @@ mod tests {
         });
         estimate.diagnostics.evidence.push(Evidence {
             source: "inf".into(),
+            direction: Direction::Reverse,
+            rungs: 7,
             log_z: f64::NEG_INFINITY,
             std_err: f64::INFINITY,
             agrees: false,

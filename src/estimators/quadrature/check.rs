@@ -7,7 +7,7 @@ use rand_distr::StandardNormal;
 use super::cells::Peak;
 use super::density::{Density, Frame};
 use crate::error::Result;
-use crate::estimators::estimate::Evidence;
+use crate::estimators::estimate::{Direction, Evidence};
 use crate::estimators::warnings::Warning;
 use crate::math::log_weights::LogWeights;
 use crate::math::{Stream, log_sum_exp};
@@ -83,5 +83,7 @@ pub(super) fn check(
     } else {
         Some(Warning::Disagreement { source: SOURCE.into(), other, z: apart })
     };
-    Ok((Evidence { source: SOURCE.into(), log_z: other, std_err, agrees }, doubt))
+    // Importance sampling is a walk of one step.
+    let (source, direction) = (SOURCE.into(), Direction::Forward);
+    Ok((Evidence { source, direction, rungs: 1, log_z: other, std_err, agrees }, doubt))
 }
