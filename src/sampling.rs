@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::error::{Error, Result};
 use crate::estimators::enumeration::exact_sampler;
 use crate::estimators::phases::Phases;
-use crate::estimators::pilot;
+use crate::estimators::pilot::{self, Rounds};
 use crate::estimators::resampling::systematic;
 use crate::estimators::verdict::doubts_about;
 use crate::estimators::{Monitor, Settings};
@@ -86,7 +86,7 @@ fn anneal(
     let chains = settings.chains.unwrap_or(count.max(LEAST_CHAINS)).max(2);
     let settings = Settings { chains: Some(chains), ..settings.clone() };
     let mut phases = Phases::new(monitor);
-    let plan = pilot::plan(model, &settings, |_| 0.1, &mut phases)?;
+    let plan = pilot::plan(model, &settings, |_| Rounds { answer: 1.1, evidence: 0.0 }, &mut phases)?;
     let run = plan.anneal("annealing", stream.child(0), &mut phases)?;
 
     let mut picks = systematic(&run.weights.normalised(), count, stream.child(1));

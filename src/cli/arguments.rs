@@ -196,7 +196,8 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a time such as 90, 90s, 5m, 1h or 2d, from a millisecond to 1e9 s".into())
 }
 
-fn seed(text: &str) -> Result<u64, String> {
+/// A seed.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a whole number from 0 to 2^64 - 1".into())
 }
 

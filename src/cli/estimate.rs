@@ -85,9 +85,7 @@ impl Arguments {
 
 /// The arguments that this run was started with, but with the method that was chosen.
 fn command(method: &str) -> String {
-    let mut words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| print::quoted(&word.to_string_lossy())).collect();
-    words.insert(0, "lnz".into());
+    let mut words = print::command();
     match words.iter().position(|word| word == "--method") {
         Some(at) if at + 1 < words.len() => words[at + 1] = method.into(),
         _ => {

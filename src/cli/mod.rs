@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod arguments;
+mod compare;
 mod estimate;
 mod evaluate;
 mod exact;
@@ -19,6 +20,7 @@ mod output;
 mod print;
 mod progress;
 mod sample;
+mod table;
 
 /// Estimates log Z, the log partition function of a trained energy-based model, with an honest error bar.
 ///
@@ -36,6 +38,7 @@ enum Command {
     Estimate(estimate::Arguments),
     Exact(exact::Arguments),
     Evaluate(evaluate::Arguments),
+    Compare(compare::Arguments),
     Sample(sample::Arguments),
     Inspect(inspect::Arguments),
     List(list::Arguments),
@@ -48,6 +51,7 @@ impl Arguments {
             Command::Estimate(arguments) => arguments.run(),
             Command::Exact(arguments) => arguments.run(),
             Command::Evaluate(arguments) => arguments.run(),
+            Command::Compare(arguments) => arguments.run(),
             Command::Sample(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
             Command::List(arguments) => arguments.run(),

@@ -103,6 +103,12 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
+/// The words that this program was started with, as a shell would need them.
+pub(crate) fn command() -> Vec<String> {
+    let given = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    std::iter::once("lnz".to_owned()).chain(given).collect()
+}
+
 /// `ref:rbm: rbm on {0, 1}^100, at temperature 2`.
 pub(crate) fn model(source: &Source, temperature: f64) -> String {
     let at = if temperature == 1.0 { String::new() } else { format!(", at temperature {temperature}") };

@@ -42,7 +42,7 @@ impl Estimator for Ais {
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
-        let plan = pilot::plan(model, settings, evidence::rounds, &mut phases)?;
+        let plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
         let run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
         let (log_z, std_err) = plan.upward(&run);
         let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;

@@ -139,23 +139,54 @@ pub struct Cost {
 
 impl Cost {
     /// Adds a phase and its share of the whole.
-    pub fn add(&mut self, name: &str, seconds: f64, counts: Counts) {
+    pub fn add(&mut self, name: &str, role: Role, seconds: f64, counts: Counts) {
         self.counts += counts;
         self.seconds += seconds;
-        self.phases.push(Phase { name: name.into(), seconds, counts });
+        self.phases.push(Phase { name: name.into(), role, seconds, counts });
+    }
+
+    /// What a method of one phase took.
+    pub(crate) fn of_one(name: &str, seconds: f64, counts: Counts) -> Self {
+        let mut cost = Self::default();
+        cost.add(name, Role::Answer, seconds, counts);
+        cost
+    }
+
+    /// What the number itself took: everything but the evidence that the verdict rests on.
+    #[must_use]
+    pub fn of_the_answer(&self) -> Counts {
+        let mut counts = Counts::default();
+        for phase in self.phases.iter().filter(|phase| phase.role != Role::Evidence) {
+            counts += phase.counts;
+        }
+        counts
     }
 }
 
-/// One part of a run: a pilot, the reported round, the evidence.
+/// One part of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// What it was for.
+    /// What was done.
     pub name: String,
+    /// What it was for.
+    pub role: Role,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Evaluations and sweeps.
     #[serde(flatten)]
     pub counts: Counts,
+}
+
+/// What a phase is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It chooses schedule, rungs, chains and kernels.
+    Pilot,
+    /// The reported number comes from it.
+    Answer,
+    /// The reported number is held against it.
+    Evidence,
 }
 
 /// Figures to judge a run by; those that do not apply are absent.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::annealing::Annealed;
-use super::estimate::{Direction, Evidence};
+use super::estimate::{Direction, Evidence, Role};
 use super::phases::Phases;
-use super::pilot::{Plan, equally_weighted};
+use super::pilot::{Plan, Rounds, equally_weighted};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::Stream;
@@ -30,6 +30,11 @@ pub(crate) fn rounds(path: &dyn Path) -> f64 {
     if path.widened().is_some() { 5.0 } else { 0.8 }
 }
 
+/// One walk for the answer, and the evidence.
+pub(crate) fn one_walk(path: &dyn Path) -> Rounds {
+    Rounds { answer: 1.0, evidence: rounds(path) }
+}
+
 /// An answer this many combined standard errors above the estimate disagrees with it: normal errors would reach it once in 160
 /// comparisons, which is what a sharp eye costs.
 pub(crate) const LIMIT: f64 = 2.5;
@@ -49,6 +54,7 @@ pub(crate) fn gather(
     seed: u64,
     phases: &mut Phases<'_>,
 ) -> Result<Vec<Answer>> {
+    phases.role = Role::Evidence;
     let stream = Stream::new(seed).child(3);
     let wide = plan.path.widened();
     let share = if wide.is_some() { 1 } else { 2 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::estimate::{Estimate, Guarantee};
+use super::estimate::{Estimate, Guarantee, Role};
 use super::monitor::Monitor;
 use super::phases::Phases;
 use super::report::Weighted;
@@ -15,6 +15,8 @@ use crate::paths::Schedule;
 
 /// Draws, unless a number of chains is asked for.
 const DRAWS: usize = 65_536;
+/// Numbers that all draws of a budget may hold: 2²⁸, 2 GiB.
+const MOST_NUMBERS: usize = 1 << 28;
 
 /// log Ẑ = log Z₀ + log (1/N) Σ f₁(xᵢ)/f₀(xᵢ) with xᵢ ~ f₀, the reference fitted by the same pilots as annealing uses.
 ///
@@ -43,12 +45,17 @@ impl Estimator for Importance {
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
-        let mut plan = pilot::plan(model, settings, evidence::rounds, &mut phases)?;
+        let mut plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
         // The evidence is annealed, and needs no more chains than annealing does.
         plan.chains = plan.chains.min(pilot::REPORTED_CHAINS);
         let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;
         plan.schedule = Schedule::linear(1);
-        plan.chains = settings.chains.unwrap_or(DRAWS);
+        let left = settings.budget.map(|budget| {
+            let spent = phases.cost.of_the_answer().sweeps as f64;
+            (pilot::left(budget as f64, spent) as usize).min(MOST_NUMBERS / plan.path.space().dim.max(1))
+        });
+        plan.chains = settings.chains.or(left).unwrap_or(DRAWS);
+        phases.role = Role::Answer;
         let run = plan.anneal("draws", Stream::new(settings.seed).child(2), &mut phases)?;
         let (log_z, std_err) = plan.upward(&run);
         Weighted {

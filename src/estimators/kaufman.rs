@@ -118,8 +118,7 @@ impl Estimator for Kaufman {
     fn estimate(&self, model: &Arc<dyn Model>, _: &Settings, _: &dyn Monitor) -> Result<Estimate> {
         let start = Instant::now();
         let log_z = formula(model)?;
-        let mut cost = Cost::default();
-        cost.add(NAME, start.elapsed().as_secs_f64(), Counts::default());
+        let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), Counts::default());
         Ok(Estimate::exact(NAME, log_z, Guarantee::Exact, cost))
     }
 }

@@ -33,7 +33,8 @@ pub(crate) mod verdict;
 pub mod warnings;
 
 pub use estimate::{
-    Cost, Counts, Diagnostics, Direction, Estimate, Evidence, Guarantee, Interval, Trace, Verdict,
+    Cost, Counts, Diagnostics, Direction, Estimate, Evidence, Guarantee, Interval, Phase, Role, Trace,
+    Verdict,
 };
 pub use monitor::{Monitor, Silent};
 pub use settings::{ScheduleChoice, Settings};

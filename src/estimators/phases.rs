@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::annealing::{self, Annealed};
-use super::estimate::Cost;
+use super::estimate::{Cost, Role};
 use super::monitor::Monitor;
 use crate::error::Result;
 use crate::paths::{Counts, Move, Population, Schedule};
@@ -14,6 +14,8 @@ pub struct Phases<'a> {
     pub monitor: &'a dyn Monitor,
     /// What all of them took.
     pub cost: Cost,
+    /// What the next phases are for.
+    pub role: Role,
 }
 
 impl std::fmt::Debug for Phases<'_> {
@@ -26,7 +28,7 @@ impl<'a> Phases<'a> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(monitor: &'a dyn Monitor) -> Self {
-        Self { monitor, cost: Cost::default() }
+        Self { monitor, cost: Cost::default(), role: Role::Answer }
     }
 
     /// A phase of `units` units of work, which answers with what it found and what it counted.
@@ -42,7 +44,7 @@ impl<'a> Phases<'a> {
         let begin = Instant::now();
         self.monitor.begin(name, units as u64);
         let (found, counts) = work(self.monitor)?;
-        self.cost.add(name, begin.elapsed().as_secs_f64(), counts);
+        self.cost.add(name, self.role, begin.elapsed().as_secs_f64(), counts);
         Ok(found)
     }
 

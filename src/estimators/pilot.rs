@@ -6,7 +6,7 @@ use std::time::Instant;
 use ndarray::{Array2, Axis, concatenate};
 
 use super::annealing::{Annealed, forward};
-use super::estimate::{PilotRecord, Rung};
+use super::estimate::{PilotRecord, Role, Rung};
 use super::phases::Phases;
 use super::resampling::systematic;
 use super::settings::{ScheduleChoice, Settings};
@@ -30,10 +30,21 @@ const SHARE: f64 = 0.25;
 const LEAST_RUNGS: usize = 128;
 /// Chains of the reported round unless more are needed or asked for.
 pub(crate) const REPORTED_CHAINS: usize = 1024;
+/// Fewest chains where a budget decides.
+const LEAST_CHAINS: usize = 256;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
 const MOST_COORDINATES: usize = 1 << 28;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
+
+/// What is to come after the pilots, in units of one walk of all chains up the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rounds {
+    /// Walks that the answer is made from.
+    pub answer: f64,
+    /// Walks that it is held against.
+    pub evidence: f64,
+}
 
 /// What the pilots settled: everything that the reported round needs, frozen.
 #[derive(Debug)]
@@ -81,7 +92,7 @@ impl Plan {
     /// What a reader should know of how the round was planned and what came of it.
     pub(crate) fn warnings(&self, std_err: f64, settings: &Settings) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        if std_err > settings.target_se {
+        if std_err > settings.target_se && settings.budget.is_none() {
             let (target, out_of_time) = (settings.target_se, self.out_of_time);
             warnings.push(Warning::TargetMissed { std_err, target, out_of_time });
         }
@@ -97,18 +108,19 @@ impl Plan {
 /// Pilots have 128 chains each, 32 rungs at first, and twice as many as soon as two have fitted reference and kernel or the
 /// variance is above 1.25; each runs at the schedule that the one before it suggested. The variance of log-weights falls
 /// as 1/K at best, so K = K_pilot · s²/0.7 rungs, and no fewer than the pilot's, give ESS ≈ N/2; N = 1,024 chains, or as many as
-/// the target standard error needs by SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs, with
-/// room for `rounds` further runs of the same size.
+/// the target standard error needs by SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs, so that
+/// all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for settings that make no sense; as [`forward`].
 pub fn plan(
     model: &Arc<dyn Model>,
     settings: &Settings,
-    rounds: impl Fn(&dyn Path) -> f64,
+    rounds: impl Fn(&dyn Path) -> Rounds,
     phases: &mut Phases<'_>,
 ) -> Result<Plan> {
     settings.check()?;
+    phases.role = Role::Pilot;
     let start = Instant::now();
     let stream = Stream::new(settings.seed).child(1);
     let mut path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
@@ -125,9 +137,12 @@ pub fn plan(
         // The first two rounds fit reference and kernel; only a round after them measures what will be run.
         let longest = records.last().is_some_and(|last| last.rungs == most);
         let settled = records.len() > 2 && (variance <= SETTLED || longest);
-        let spent = start.elapsed().as_secs_f64();
-        let predicted = pace * (CHAINS * rungs) as f64;
-        if settled || (!records.is_empty() && spent + predicted > SHARE * settings.max_time) {
+        let next = (CHAINS * rungs) as f64;
+        let share = match settings.budget {
+            Some(budget) => (phases.cost.counts.sweeps as f64 + next) / budget as f64,
+            None => (start.elapsed().as_secs_f64() + pace * next) / settings.max_time,
+        };
+        if settled || (!records.is_empty() && share > SHARE) {
             break;
         }
         let name = format!("pilot {}", records.len() + 1);
@@ -173,24 +188,34 @@ pub fn plan(
         let needed = AIMED_VARIANCE.exp_m1() / (support * wanted_error * wanted_error);
         (needed.min(1e7) as usize).next_multiple_of(64).max(usual)
     });
-    let budget = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time)
-        / (pace * (1.0 + rounds(path.as_ref())));
-    // Chains beyond the usual number are worth having only with enough rungs for each.
+    let Rounds { answer, evidence } = rounds(path.as_ref());
+    // Steps of single chains that the reported round may take.
+    let steps = match settings.budget {
+        Some(budget) => left(budget as f64, phases.cost.counts.sweeps as f64) / answer,
+        None => left(settings.max_time, start.elapsed().as_secs_f64()) / (pace * (answer + evidence)),
+    };
+    // Chains beyond the usual number are worth having only with enough rungs for each, and no budget must be spent on more than
+    // have enough.
     let enough = last.rungs as f64 * (variance / AIMED_VARIANCE).max(1.0);
-    let room = ((budget / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
-    let out_of_room = settings.chains.is_none() && chains > room.max(usual);
-    let chains = if out_of_room { room.max(usual).next_multiple_of(64) } else { chains };
+    let room = ((steps / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
+    let fewest = if settings.budget.is_some() { LEAST_CHAINS } else { usual };
+    let out_of_room = settings.chains.is_none() && chains > room.max(fewest);
+    let chains = if out_of_room { room.max(fewest).next_multiple_of(64) } else { chains };
     let aimed = AIMED_VARIANCE.min(0.8 * (chains as f64 * support * wanted_error * wanted_error).ln_1p());
     let wanted = (last.rungs as f64 * (variance / aimed).max(1.0)).max(barrier * barrier / aimed);
-    let affordable = (budget / chains as f64).max(1.0);
+    let affordable = (steps / chains as f64).max(1.0);
     let given = matches!(settings.schedule, ScheduleChoice::Given(_));
     let rungs = if given {
         curve.rungs()
     } else {
-        settings.rungs.unwrap_or_else(|| wanted.max(LEAST_RUNGS as f64).min(affordable).ceil() as usize)
+        settings.rungs.unwrap_or_else(|| match settings.budget {
+            Some(_) => affordable as usize,
+            None => wanted.max(LEAST_RUNGS as f64).min(affordable).ceil() as usize,
+        })
     };
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
+    phases.role = Role::Answer;
     Ok(Plan { path, schedule, chains, barrier, records, out_of_time })
 }
 
@@ -220,6 +245,11 @@ fn explore(path: &dyn Path, stream: Stream, phases: &mut Phases<'_>) -> Result<O
     let states = concatenate(Axis(0), &views).expect("states of one space have one width");
     let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
     Ok(path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() }))
+}
+
+/// What is left of a limit, and no less than a tenth of it.
+pub(crate) fn left(limit: f64, spent: f64) -> f64 {
+    (limit - spent).max(0.1 * limit)
 }
 
 fn first_curve(settings: &Settings) -> Result<Schedule> {

@@ -6,14 +6,15 @@ use ndarray::Array2;
 
 use super::annealing::Annealed;
 use super::enumeration::{MOST_SAMPLED_BITS, exact_sampler};
-use super::estimate::{Direction, Estimate, Guarantee, Verdict};
+use super::estimate::{Direction, Estimate, Guarantee, Role, Verdict};
 use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
+use super::pilot::{self, Rounds};
 use super::report::{Weighted, interval};
 use super::settings::Settings;
 use super::verdict::judge;
-use super::{Estimator, Plan, pilot};
+use super::{Estimator, Plan};
 use crate::error::{Error, Result};
 use crate::math::Stream;
 use crate::models::{GaussianRbm, Model, Rbm, Sampler, downcast};
@@ -54,10 +55,11 @@ impl Estimator for ReverseAis {
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
-        let plan = pilot::plan(model, settings, |_| 1.0, &mut phases)?;
+        let plan = pilot::plan(model, settings, |_| Rounds { answer: 1.0, evidence: 1.0 }, &mut phases)?;
         let stream = Stream::new(settings.seed);
         let starts = exact_draws(model, plan.chains, stream.child(6))?.ok_or_else(no_sampler)?;
         let run = descend(&plan, &starts, stream.child(4), &mut phases)?;
+        phases.role = Role::Evidence;
         let up = plan.anneal("forward run", stream.child(3), &mut phases)?;
         let (log_z, std_err) = plan.downward(&run, &up);
         let found = vec![Answer {
@@ -110,7 +112,9 @@ impl Estimator for Sandwich {
     ) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
         let exact = can_be_sampled(model);
-        let rounds = |path: &dyn Path| if exact { 1.0 } else { evidence::rounds(path) };
+        let rounds = |path: &dyn Path| {
+            if exact { Rounds { answer: 2.0, evidence: 0.0 } } else { evidence::one_walk(path) }
+        };
         let plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let stream = Stream::new(settings.seed);
         let up = plan.anneal("annealing", stream.child(2), &mut phases)?;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// Sweeps that three pilots and a small round take.
+pub(crate) const LEAST_BUDGET: u64 = 1 << 16;
+
 /// How rungs are placed between β = 0 and β = 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -28,6 +31,9 @@ pub struct Settings {
     pub target_se: f64,
     /// Seconds that all phases together may take.
     pub max_time: f64,
+    /// Sweeps (kernel steps of single chains) that pilots and answer together take, instead of what the target error needs. The
+    /// evidence comes on top, and is in proportion. With it no clock decides anything.
+    pub budget: Option<u64>,
     /// Independent chains; `None` lets the estimator choose.
     pub chains: Option<usize>,
     /// Steps of the schedule; `None` lets pilots choose.
@@ -48,6 +54,7 @@ impl Default for Settings {
         Self {
             target_se: 0.1,
             max_time: 300.0,
+            budget: None,
             chains: None,
             rungs: None,
             schedule: ScheduleChoice::default(),
@@ -75,6 +82,17 @@ impl Settings {
         positive("--max-time", self.max_time, "a time limit in seconds")?;
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(Error::setting("--level", self.level, "a confidence level lies between 0 and 1"));
+        }
+        if let Some(budget) = self.budget
+            && !(LEAST_BUDGET..=1 << 50).contains(&budget)
+        {
+            return Err(Error::setting(
+                "--budget",
+                budget,
+                format!(
+                    "pilots and answer together need at least {LEAST_BUDGET} sweeps, and 2^50 is the most"
+                ),
+            ));
         }
         if let Some(chains) = self.chains
             && !(2..=1 << 24).contains(&chains)

@@ -10,7 +10,7 @@ use super::estimate::{Cost, Diagnostics, Estimate, Guarantee, Rung, Trace, Verdi
 use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::pilot::{self, Plan, equally_weighted};
+use super::pilot::{self, Plan, Rounds, equally_weighted, left};
 use super::report::interval;
 use super::settings::Settings;
 use super::verdict::doubts_about;
@@ -66,7 +66,7 @@ impl Estimator for Thermodynamic {
         let start = Instant::now();
         let mut phases = Phases::new(monitor);
         // Beside the annealing run, time for the integrations, about as much, and for the evidence.
-        let rounds = |path: &dyn Path| 1.0 + evidence::rounds(path);
+        let rounds = |path: &dyn Path| Rounds { answer: 2.0, evidence: evidence::rounds(path) };
         let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let chains = settings.chains.unwrap_or(CHAINS);
         // About four rungs to a unit of barrier make neighbours overlap well; an even number can be halved.
@@ -90,11 +90,17 @@ impl Estimator for Thermodynamic {
             schedule = plan.schedule.with_rungs(2 * schedule.rungs());
             sweeps = (0.5 * sweeps).max(PILOT_SWEEPS as f64);
         }
-        let pace = phases.last_seconds() / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
-        let left = (settings.max_time - start.elapsed().as_secs_f64()).max(0.1 * settings.max_time);
-        let affordable = 0.4 * left / (pace * schedule.rungs() as f64);
-        plan.out_of_time = sweeps > affordable;
-        let sweeps = sweeps.min(affordable).max(PILOT_SWEEPS as f64).ceil() as usize;
+        if let Some(budget) = settings.budget {
+            let spent = phases.cost.counts.sweeps as f64;
+            sweeps = left(budget as f64, spent) / (2 * chains * schedule.betas().len()) as f64;
+        } else {
+            let pace = phases.last_seconds() / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
+            let seconds = left(settings.max_time, start.elapsed().as_secs_f64());
+            let affordable = 0.4 * seconds / (pace * schedule.rungs() as f64);
+            plan.out_of_time = sweeps > affordable;
+            sweeps = sweeps.min(affordable).ceil();
+        }
+        let sweeps = sweeps.max(PILOT_SWEEPS as f64) as usize;
         let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
         let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;

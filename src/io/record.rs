@@ -14,6 +14,7 @@ use super::write::write_atomically;
 use crate::error::{Error, Result};
 use crate::estimators::{Estimate, Settings};
 use crate::models::{Model, Space, builtin};
+use crate::studies::Comparison;
 
 mod json;
 
@@ -42,6 +43,81 @@ pub struct RunRecord {
     pub settings: Settings,
     /// The estimate.
     pub estimate: Estimate,
+}
+
+/// `COMPARISON.json`: what estimators on one model found at equal cost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ComparisonRecord {
+    /// The version of this layout, 1.
+    pub format: u32,
+    /// The version of lnz that wrote it.
+    pub lnz: String,
+    /// The command that repeats the comparison.
+    pub command: String,
+    /// The model whose log Z it is.
+    pub model: ModelRecord,
+    /// The temperature that its energy was divided by.
+    pub temperature: f64,
+    /// The comparison.
+    pub comparison: Comparison,
+}
+
+/// What `--out` of `lnz estimate` or of `lnz compare` wrote.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// One run.
+    Run(Box<RunRecord>),
+    /// Many.
+    Comparison(Box<ComparisonRecord>),
+}
+
+impl Record {
+    /// Reads either.
+    ///
+    /// # Errors
+    /// As [`RunRecord::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = read_file(path)?;
+        let format = |message| Error::Format { path: path.into(), message };
+        let kind: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|e| format(format!("not a record of lnz ({e})")))?;
+        if kind.get("comparison").is_some() {
+            parse_versioned(&text).map(|record| Self::Comparison(Box::new(record))).map_err(format)
+        } else {
+            parse(&text).map(|record| Self::Run(Box::new(record))).map_err(format)
+        }
+    }
+}
+
+impl ComparisonRecord {
+    /// A record of the present version.
+    #[must_use]
+    pub fn new(command: String, model: ModelRecord, temperature: f64, comparison: &Comparison) -> Self {
+        Self {
+            format: FORMAT,
+            lnz: env!("CARGO_PKG_VERSION").into(),
+            command,
+            model,
+            temperature,
+            comparison: comparison.clone(),
+        }
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`write_atomically`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write(self, path)
+    }
+}
+
+fn write<T: Serialize>(record: &T, path: &Path) -> Result<()> {
+    let text = to_json(record);
+    write_atomically(path, |writer| {
+        writer.write_all(text.as_bytes())?;
+        writer.write_all(b"\n")
+    })
 }
 
 /// What a record knows its model by.
@@ -130,11 +206,7 @@ impl RunRecord {
     /// # Errors
     /// As [`write_atomically`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = to_json(self);
-        write_atomically(path, |writer| {
-            writer.write_all(text.as_bytes())?;
-            writer.write_all(b"\n")
-        })
+        write(self, path)
     }
 
     /// Reads what [`RunRecord::write`] wrote.
@@ -197,7 +269,7 @@ fn short(digest: &str) -> String {
     digest.chars().take(12).collect()
 }
 
-fn parse(bytes: &[u8]) -> Parsed<RunRecord> {
+fn parse_versioned<T: DeserializeOwned>(bytes: &[u8]) -> Parsed<T> {
     #[derive(Deserialize)]
     struct Version {
         format: u32,
@@ -207,7 +279,11 @@ fn parse(bytes: &[u8]) -> Parsed<RunRecord> {
     if version.format != FORMAT {
         return Err(format!("a run record of version {}; this lnz reads version {FORMAT}", version.format));
     }
-    let record: RunRecord = from_json(text).map_err(|e| format!("damaged run record ({e})"))?;
+    from_json(text).map_err(|e| format!("damaged run record ({e})"))
+}
+
+fn parse(bytes: &[u8]) -> Parsed<RunRecord> {
+    let record: RunRecord = parse_versioned(bytes)?;
     let estimate = &record.estimate;
     if estimate.log_z.is_nan() || estimate.log_z == f64::INFINITY {
         return Err(format!("estimate.log_z is {}; no run gives that", estimate.log_z));

@@ -175,6 +175,18 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
+impl std::ops::Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            energy_evaluations: self.energy_evaluations - other.energy_evaluations,
+            gradient_evaluations: self.gradient_evaluations - other.gradient_evaluations,
+            sweeps: self.sweeps - other.sweeps,
+        }
+    }
+}
+
 type Builder = fn(&Arc<dyn Model>, Option<ArrayView2<'_, f64>>) -> Option<Result<Arc<dyn Path>>>;
 
 /// Paths made for particular models; the first that takes a model serves it.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::prices::Prices;
 use crate::estimators::{Counts, Guarantee, Interval};
 
 /// Estimators on one model at equal cost, each run several times.
@@ -15,8 +16,12 @@ pub struct Comparison {
     pub replicates: usize,
     /// One per estimator and budget: the largest budget first, and within a budget the best first.
     pub standings: Vec<Standing>,
-    /// Estimators whose combined intervals at the largest budget do not overlap.
+    /// Pairs of estimators whose combined intervals at the largest budget do not overlap.
     pub conflicts: Vec<(String, String)>,
+    /// Estimators that do not apply, each with the reason.
+    pub left_out: Vec<(String, String)>,
+    /// What evaluations and sweeps cost here.
+    pub prices: Prices,
 }
 
 /// What the estimates are held against.
@@ -57,9 +62,9 @@ pub struct Standing {
     pub claimed: Option<f64>,
     /// Mean ESS of a run.
     pub effective_sample_size: Option<f64>,
-    /// Mean work of a run, as the ensembles count it.
+    /// Mean work of a run for pilots and answer, as the ensembles count it; the evidence for the verdict comes on top.
     pub counts: Counts,
-    /// The same, priced, in sweeps.
+    /// The same, priced, in sweeps; of exact and numerical methods the time.
     pub cost: f64,
     /// Mean wall-clock seconds of a run.
     pub seconds: f64,

@@ -174,8 +174,7 @@ impl Estimator for Enumeration {
         super::within_time(NAME, sum.seconds(), settings)?;
         let log_z = super::usable(model, sum.log_sum(settings.max_time, monitor)?)?;
         let counts = Counts { energy_evaluations: sum.count(), ..Counts::default() };
-        let mut cost = Cost::default();
-        cost.add(NAME, start.elapsed().as_secs_f64(), counts);
+        let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), counts);
         Ok(Estimate::exact(NAME, log_z, Guarantee::Exact, cost))
     }
 }

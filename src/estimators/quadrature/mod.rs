@@ -377,8 +377,7 @@ impl Estimator for Quadrature {
         monitor.begin(NAME, 0);
         let Answer { log_z, error, evidence, doubts } = answer(&density, model, settings, start)?;
         let counts = Counts { energy_evaluations: density.evaluations(), ..Counts::default() };
-        let mut cost = Cost::default();
-        cost.add(NAME, start.elapsed().as_secs_f64(), counts);
+        let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), counts);
         let mut estimate = Estimate::exact(NAME, log_z, Guarantee::Numerical, cost);
         estimate.seed = settings.seed;
         estimate.diagnostics.discretisation_error = Some(error);

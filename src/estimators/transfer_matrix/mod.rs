@@ -164,8 +164,7 @@ impl Estimator for TransferMatrix {
         let shape = shape_of(model)?;
         super::within_time(NAME, shape.plan().seconds.unwrap_or(0.0), settings)?;
         let log_z = super::usable(model, shape.log_z(monitor))?;
-        let mut cost = Cost::default();
-        cost.add(NAME, start.elapsed().as_secs_f64(), Counts::default());
+        let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), Counts::default());
         Ok(Estimate::exact(NAME, log_z, Guarantee::Exact, cost))
     }
 }
