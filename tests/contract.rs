@@ -39,7 +39,13 @@ fn mixture() -> Arc<dyn Model> {
 /// The model's path with reference and kernel tuned by pilots, and a schedule of `rungs` rungs.
 fn prepared(model: &Arc<dyn Model>, rungs: usize) -> (Arc<dyn Path>, Schedule) {
     let settings = Settings { seed: 99, rungs: Some(rungs), max_time: 1e6, ..Settings::default() };
-    let plan = pilot::plan(model, &settings, |_| 0.0, &mut Phases::new(&Silent)).unwrap();
+    let plan = pilot::plan(
+        model,
+        &settings,
+        |_| pilot::Rounds { answer: 1.0, evidence: 0.0 },
+        &mut Phases::new(&Silent),
+    )
+    .unwrap();
     (plan.path, plan.schedule)
 }
 

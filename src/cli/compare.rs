@@ -183,72 +183,79 @@ fn errs(guarantee: &Guarantee) -> &'static str {
 }
 
 fn as_text(source: &Source, temperature: f64, comparison: &Comparison) -> String {
-    let mut text = format!("{}\n", print::model(source, temperature));
-    text += &match &comparison.truth {
+    let truth = match &comparison.truth {
         Some(truth) => {
-            format!("log Z = {} ({})\n\n", print::number(truth.log_z, truth.std_err), truth.source)
+            format!("log Z = {} ({})", print::number(truth.log_z, truth.std_err), truth.source)
         }
-        None => "no exact value, and no consensus: no estimator converged\n\n".to_owned(),
+        None => "no exact value, and no consensus: no estimator converged".to_owned(),
     };
     let largest = comparison.budgets.last().copied().unwrap_or(0.0);
     let rows: Vec<Vec<String>> =
         comparison.standings.iter().filter(|s| s.budget == largest).map(row).collect();
-    text += &table(
-        &[
-            "method",
-            "log Z",
-            "error",
-            "z",
-            "rms error",
-            "claimed",
-            "ESS",
-            "errs",
-            "sweeps",
-            "cost",
-            "time",
-            "converged",
-        ],
-        &rows,
-    );
-    text += &format!(
-        "\nEach run had a budget of {} sweeps for pilots and answer; the evidence for its verdict comes on top, in time only. log Z: all\n\
-         {} runs together. rms error and claimed error: of a single run. Cost: evaluations and sweeps, priced by the\n\
-         time that each takes here, in sweeps (1 sweep = {:.3} µs).\n",
+    let header = [
+        "method",
+        "log Z",
+        "error",
+        "z",
+        "rms error",
+        "claimed",
+        "ESS",
+        "errs",
+        "sweeps",
+        "cost",
+        "time",
+        "converged",
+    ];
+    let legend = format!(
+        "Each run had a budget of {} sweeps for pilots and answer; the evidence for its verdict comes on top, in time only.\n\
+         log Z: all {} runs together. rms error and claimed error: of a single run. cost: evaluations and sweeps, priced by\n\
+         the time that each takes here, in sweeps (1 sweep = {:.3} µs).",
         count(largest),
         comparison.replicates,
         1e6 * comparison.prices.whole_sweep
     );
+    let mut parts = vec![
+        format!("{}\n{truth}\n", print::model(source, temperature)),
+        table(&header, &rows),
+        legend + "\n",
+    ];
     if comparison.budgets.len() > 1 {
-        text += "\nrms error of a single run, by budget\n\n";
-        text += &ladder(comparison);
+        parts.push("rms error of a single run, by budget\n".into());
+        parts.push(ladder(comparison));
     }
     if !comparison.left_out.is_empty() {
-        text += "\nleft out\n";
         let lines: Vec<(&str, String)> =
             comparison.left_out.iter().map(|(name, reason)| (name.as_str(), reason.clone())).collect();
-        text += &print::aligned(&lines);
+        parts.push(format!("left out\n{}", print::aligned(&lines)));
     }
-    text
+    parts.join("\n")
 }
 
 fn row(standing: &Standing) -> Vec<String> {
     let signed = |value: f64| format!("{value:+.3}");
-    let size = |value: f64| format!("{value:.3}");
     let exact = standing.std_err.is_none() && standing.spread.is_none();
     vec![
         standing.method.clone(),
         print::number(standing.log_z, standing.std_err.unwrap_or(0.0)),
         if exact { "-".into() } else { or_dash(standing.error, signed) },
         or_dash(standing.z, |z| format!("{z:+.1}")),
-        if exact { "-".into() } else { or_dash(standing.root_mean_square_error.or(standing.spread), size) },
-        or_dash(standing.claimed, size),
+        if exact {
+            "-".into()
+        } else {
+            or_dash(standing.root_mean_square_error.or(standing.spread), print::two_digits)
+        },
+        or_dash(standing.claimed, print::two_digits),
         or_dash(standing.effective_sample_size, count),
         errs(&standing.guarantee).into(),
         if exact { "-".into() } else { count(standing.counts.sweeps as f64) },
         count(standing.cost),
-        print::duration(standing.seconds),
+        time(standing.seconds),
         format!("{}/{}", standing.converged, standing.runs.len()),
     ]
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 0.001 { "<1 ms".into() } else { print::duration(seconds) }
 }
 
 /// A line for each estimator that chance has a part in, a column for each budget.
@@ -265,7 +272,7 @@ fn ladder(comparison: &Comparison) -> String {
                 let found =
                     comparison.standings.iter().find(|s| s.method == best.method && s.budget == budget);
                 let size = found.and_then(|s| s.root_mean_square_error.or(s.spread));
-                or_dash(size, |size| format!("{size:.4}"))
+                or_dash(size, print::two_digits)
             }));
             cells
         })

@@ -21,6 +21,7 @@ mod print;
 mod progress;
 mod sample;
 mod table;
+mod verify;
 
 /// Estimates log Z, the log partition function of a trained energy-based model, with an honest error bar.
 ///
@@ -39,6 +40,7 @@ enum Command {
     Exact(exact::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
+    Verify(verify::Arguments),
     Sample(sample::Arguments),
     Inspect(inspect::Arguments),
     List(list::Arguments),
@@ -52,6 +54,7 @@ impl Arguments {
             Command::Exact(arguments) => arguments.run(),
             Command::Evaluate(arguments) => arguments.run(),
             Command::Compare(arguments) => arguments.run(),
+            Command::Verify(arguments) => arguments.run(),
             Command::Sample(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
             Command::List(arguments) => arguments.run(),

@@ -30,6 +30,11 @@ fn decimals(error: f64) -> usize {
     if error > 0.0 { (1.0 - error.log10().floor()).clamp(0.0, EXACT as f64) as usize } else { EXACT }
 }
 
+/// An error to two digits.
+pub(crate) fn two_digits(error: f64) -> String {
+    format!("{error:.0$}", decimals(error))
+}
+
 /// A number without sampling error.
 pub(crate) fn exact(value: f64) -> String {
     rounded(value, EXACT)
@@ -49,7 +54,7 @@ pub(crate) fn error(error: f64) -> String {
     if error == 0.0 {
         "± 0 (exact)".into()
     } else if error.is_finite() {
-        format!("± {error:.0$} nats", decimals(error))
+        format!("± {} nats", two_digits(error))
     } else {
         "unknown".into()
     }

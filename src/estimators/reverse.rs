@@ -27,7 +27,9 @@ use crate::paths::{Path, Population};
 /// exactly: by its own sampler, or by enumeration of at most 2²⁰ configurations. A forward run is the independent evidence.
 ///
 /// Where the reference has mass on states of energy +∞, chains that come down never see them, and the mean estimates
-/// Z₀ P₀(S)/Z, S the model's support; P₀(S) is then measured by the forward run's starts and its error counted.
+/// Z₀ P₀(S)/Z, S the model's support; P₀(S) is then measured by the forward run's starts and its error counted. Where the model's
+/// tails are much lighter than the reference's (x⁴ against a normal), f₀²/f_β has no finite integral near β = 0: the weights have no
+/// variance, the estimate is high for any affordable number of chains, and only the gap to a forward run and k̂ show it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReverseAis;
 

@@ -114,7 +114,7 @@ fn replicate(
         .map(|run| {
             let seed = contest.settings.seed.wrapping_add(run);
             let budget = samples(method).then_some(budget);
-            let settings = Settings { seed, budget, ..contest.settings.clone() };
+            let settings = Settings { budget, seed, ..contest.settings.clone() };
             let found = method.estimate(model, &settings, &Silent);
             monitor.advance(1);
             found

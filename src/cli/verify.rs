@@ -1,0 +1,170 @@
+//! `lnz verify`: is what was installed right on this machine?
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use lnz::estimators::{Estimator, Guarantee, REGISTRY};
+use lnz::io::record::to_json;
+use lnz::studies::{Calibrations, SignFlipped, Verification, calibrate, verify};
+use serde::Serialize;
+
+use super::arguments::Running;
+use super::progress::Progress;
+use super::table::table;
+use super::{Report, print};
+
+/// Verify the estimators on references of known log Z
+///
+/// Runs every estimator on every reference that it applies to, in under two minutes on two cores, and prints by how many standard
+/// errors the mean of eight runs is off. Exit status 0 if every number is right, 3 if any is off.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Measure coverage, width of intervals and verdicts over 200 seeds instead (twenty minutes on two cores)
+    #[arg(long, conflicts_with = "plant_mistake")]
+    thorough: bool,
+    /// Add an estimator whose weights have the wrong sign, to see that it is caught
+    #[arg(long)]
+    plant_mistake: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+impl Arguments {
+    pub(crate) fn run(&self) -> Result<Report> {
+        self.running.start()?;
+        let progress = Progress::new(self.running.quiet);
+        let start = Instant::now();
+        if self.thorough {
+            let found = calibrate(&progress)?;
+            let text = if self.json { json(&found, found.passes()) } else { calibrations(&found) };
+            return Ok(Report { text, warnings: Vec::new(), converged: found.passes() });
+        }
+        let mut estimators: Vec<&dyn Estimator> = REGISTRY.to_vec();
+        if self.plant_mistake {
+            estimators.push(&SignFlipped);
+        }
+        let found = verify(&estimators, &progress)?;
+        let text = if self.json {
+            json(&found, found.passes())
+        } else {
+            verification(&found, &estimators, start.elapsed().as_secs_f64())
+        };
+        Ok(Report { text, warnings: Vec::new(), converged: found.passes() })
+    }
+}
+
+fn json<T: Serialize>(found: &T, passes: bool) -> String {
+    #[derive(Serialize)]
+    struct Whole<'a, T> {
+        passes: bool,
+        #[serde(flatten)]
+        found: &'a T,
+        lnz: &'static str,
+    }
+    to_json(&Whole { passes, found, lnz: env!("CARGO_PKG_VERSION") }) + "\n"
+}
+
+fn verification(found: &Verification, estimators: &[&dyn Estimator], seconds: f64) -> String {
+    let samplers: Vec<&str> = estimators
+        .iter()
+        .filter(|e| !matches!(e.guarantee(), Guarantee::Exact | Guarantee::Numerical))
+        .map(|e| e.name())
+        .collect();
+    let mut header = vec!["reference", "log Z"];
+    header.extend(&samplers);
+    let mut rows = Vec::new();
+    for (reference, log_z, _) in &found.references {
+        let mut row = vec![reference.clone(), print::exact(*log_z)];
+        for sampler in &samplers {
+            let check = found.checks.iter().find(|c| c.method == *sampler && c.reference == *reference);
+            row.push(check.map_or_else(
+                || "-".into(),
+                |check| format!("{:+.1}{}", check.z, if check.passes { "" } else { " OFF" }),
+            ));
+        }
+        rows.push(row);
+    }
+    let mut honesty = vec!["error bars: sd of z".to_owned(), String::new()];
+    honesty.extend(samplers.iter().map(|sampler| {
+        let row = found.honesty.iter().find(|row| row.method == *sampler);
+        row.map_or_else(
+            || "-".into(),
+            |row| format!("{:.2}{}", row.sd_z, if row.passes { "" } else { " OFF" }),
+        )
+    }));
+    rows.push(honesty);
+    let mut text = "Mean error of eight runs, in standard errors:\n\n".to_owned();
+    text += &table(&header, &rows);
+    text += "\nMethods without chance, against each other and the literature:\n\n";
+    let lines: Vec<(&str, String)> = found
+        .references
+        .iter()
+        .map(|(reference, _, by)| {
+            let others: Vec<String> = found
+                .checks
+                .iter()
+                .filter(|c| !c.sampled && c.reference == *reference && c.method != *by)
+                .map(|c| format!("{} {:+.0e}{}", c.method, c.error, if c.passes { "" } else { " OFF" }))
+                .collect();
+            let others = if others.is_empty() { "no other applies".into() } else { others.join(", ") };
+            (reference.as_str(), format!("{by}; {others}"))
+        })
+        .collect();
+    text += &print::aligned(&lines);
+    let off = found.checks.iter().filter(|check| !check.passes).count()
+        + found.honesty.iter().filter(|row| !row.passes).count();
+    let total = found.checks.len() + found.honesty.len();
+    let time = print::duration(seconds);
+    text + &if off == 0 {
+        format!("\nall {total} checks passed in {time}\n")
+    } else {
+        format!("\n{off} of {total} checks are OFF ({time}): do not trust this installation\n")
+    }
+}
+
+fn calibrations(found: &Calibrations) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let rows: Vec<Vec<String>> = found
+        .easy
+        .iter()
+        .map(|row| {
+            vec![
+                format!("{} on {}", row.method, row.reference),
+                format!("{:+.4}", row.mean_error),
+                format!("{:.4}", row.sd_error),
+                format!("{:.4}", row.mean_std_err),
+                format!("{:.2}", row.sd_z),
+                format!("{:.2}", row.width),
+                percent(row.coverage),
+                percent(row.converged),
+                if row.passes() { "ok".into() } else { "OFF".into() },
+            ]
+        })
+        .collect();
+    let header =
+        ["200 seeds", "mean error", "sd", "claimed", "sd of z", "width", "coverage", "converged", ""];
+    let mut text = table(&header, &rows);
+    text.push('\n');
+    let rows: Vec<Vec<String>> = found
+        .hard
+        .iter()
+        .map(|row| {
+            vec![
+                format!("{} on {}, {} rungs", row.method, row.reference, row.rungs),
+                row.runs.to_string(),
+                row.wrong.to_string(),
+                row.missed.to_string(),
+            ]
+        })
+        .collect();
+    text += &table(&["references that are too hard", "runs", "wrong", "called converged"], &rows);
+    let (wrong, missed) = found.wrong_and_missed();
+    text + &format!(
+        "\n{missed} of {wrong} wrong runs were called converged; {}\n",
+        if found.passes() { "everything passes" } else { "something is OFF" }
+    )
+}

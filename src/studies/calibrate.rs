@@ -1,0 +1,198 @@
+//! Are the error bars right, and are wrong answers flagged? Many seeds of each sampler on references of known log Z.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::references::Known;
+use crate::error::Result;
+use crate::estimators::{Monitor, Settings, Silent, by_name};
+use crate::math::statistics;
+
+/// Seeds on each easy reference.
+pub const SEEDS: u64 = 200;
+/// The least share of intervals that cover: a true 95 % falls below it in 200 runs with probability 0.2 %.
+pub const LEAST_COVERAGE: f64 = 0.90;
+/// The widest that intervals may be, in units of what the spread of the errors calls for.
+pub const MOST_WIDTH: f64 = 1.4;
+/// The least share of runs on easy references that must say *converged*.
+pub const LEAST_CONVERGED: f64 = 0.90;
+/// The share of wrong runs that may be called converged.
+pub const MOST_MISSED: f64 = 0.01;
+/// Wrong runs without which that share means nothing.
+pub const LEAST_WRONG: usize = 300;
+
+/// Samplers that are calibrated.
+const METHODS: [&str; 2] = ["ais", "ti"];
+
+/// Easy references of different kinds, on which *converged* is due.
+const EASY: [&str; 5] = [
+    "ref:gaussian?dim=10",
+    "ref:mixture?dim=2&separation=3",
+    "ref:ising?side=8&coupling=0.44",
+    "ref:rbm?visible=20&hidden=12",
+    "ref:boltzmann?dim=16&units=spins&coupling=2",
+];
+
+/// References that annealing gets wrong with so many rungs, and how many runs.
+const HARD: [(&str, usize, u64); 5] = [
+    ("ref:funnel?dim=10", 100, 100),
+    ("ref:mixture?dim=8&modes=6&separation=8", 32, 100),
+    ("ref:mixture?dim=8&modes=6&separation=8", 200, 60),
+    ("ref:ising?side=16&coupling=0.6", 20, 200),
+    ("ref:potts?side=6&states=10&coupling=1.5", 16, 100),
+];
+
+/// One sampler on one easy reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The sampler.
+    pub method: String,
+    /// The reference.
+    pub reference: String,
+    /// Mean of log Ẑ − log Z.
+    pub mean_error: f64,
+    /// Its standard deviation over seeds.
+    pub sd_error: f64,
+    /// Mean of the standard errors claimed.
+    pub mean_std_err: f64,
+    /// Standard deviation of error / claimed standard error.
+    pub sd_z: f64,
+    /// Mean half-width of the interval over 1.96 standard deviations of the error.
+    pub width: f64,
+    /// Share of the intervals that cover.
+    pub coverage: f64,
+    /// Share of the runs that say *converged*.
+    pub converged: f64,
+}
+
+impl Calibration {
+    /// Whether coverage, width and verdicts are as they should be.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.coverage >= LEAST_COVERAGE && self.width <= MOST_WIDTH && self.converged >= LEAST_CONVERGED
+    }
+}
+
+/// Wrong runs on one hard reference: off by more than three standard errors and 0.2 nat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hard {
+    /// The sampler.
+    pub method: String,
+    /// The reference.
+    pub reference: String,
+    /// Rungs that it had to do with.
+    pub rungs: usize,
+    /// How many runs.
+    pub runs: usize,
+    /// How many of them were wrong.
+    pub wrong: usize,
+    /// How many of the wrong ones said *converged*.
+    pub missed: usize,
+}
+
+/// What calibration found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Calibrations {
+    /// Samplers on easy references.
+    pub easy: Vec<Calibration>,
+    /// Annealing on hard ones.
+    pub hard: Vec<Hard>,
+}
+
+impl Calibrations {
+    /// All wrong runs, and those among them that said *converged*.
+    #[must_use]
+    pub fn wrong_and_missed(&self) -> (usize, usize) {
+        self.hard.iter().fold((0, 0), |(wrong, missed), row| (wrong + row.wrong, missed + row.missed))
+    }
+
+    /// Whether everything is as it should be.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let (wrong, missed) = self.wrong_and_missed();
+        self.easy.iter().all(Calibration::passes)
+            && wrong >= LEAST_WRONG
+            && missed as f64 <= MOST_MISSED * wrong as f64
+    }
+}
+
+struct Run {
+    error: f64,
+    std_err: f64,
+    half_width: f64,
+    covered: bool,
+    converged: bool,
+}
+
+/// Runs all of it: about twenty minutes on two cores.
+///
+/// # Errors
+/// What an estimator reports.
+pub fn calibrate(monitor: &dyn Monitor) -> Result<Calibrations> {
+    let mut found = Calibrations::default();
+    for method in METHODS {
+        for spec in EASY {
+            let runs = runs(method, spec, None, SEEDS, monitor)?;
+            let collect = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
+            let share = |of: &dyn Fn(&Run) -> bool| {
+                runs.iter().filter(|run| of(run)).count() as f64 / runs.len() as f64
+            };
+            let errors = collect(&|run| run.error);
+            let sd_error = statistics::variance(&errors).sqrt();
+            found.easy.push(Calibration {
+                method: method.into(),
+                reference: spec.into(),
+                mean_error: statistics::mean(&errors),
+                sd_error,
+                mean_std_err: statistics::mean(&collect(&|run| run.std_err)),
+                sd_z: statistics::variance(&collect(&|run| run.error / run.std_err)).sqrt(),
+                width: statistics::mean(&collect(&|run| run.half_width)) / (1.96 * sd_error),
+                coverage: share(&|run| run.covered),
+                converged: share(&|run| run.converged),
+            });
+        }
+    }
+    for (spec, rungs, seeds) in HARD {
+        let runs = runs("ais", spec, Some(rungs), seeds, monitor)?;
+        let is_wrong = |run: &&Run| run.error.abs() > (3.0 * run.std_err).max(0.2);
+        found.hard.push(Hard {
+            method: "ais".into(),
+            reference: spec.into(),
+            rungs,
+            runs: runs.len(),
+            wrong: runs.iter().filter(is_wrong).count(),
+            missed: runs.iter().filter(is_wrong).filter(|run| run.converged).count(),
+        });
+    }
+    Ok(found)
+}
+
+fn runs(
+    method: &str,
+    spec: &'static str,
+    rungs: Option<usize>,
+    seeds: u64,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Run>> {
+    let known = Known::new(spec)?;
+    let model = known.without_sampler();
+    let method = by_name(method)?;
+    monitor.begin(&format!("{} on {spec}", method.name()), seeds);
+    (0..seeds)
+        .into_par_iter()
+        .map(|seed| {
+            // No clock decides anything, so the numbers are the same on every machine of one instruction set.
+            let settings = Settings { seed: 10_000 + seed, rungs, max_time: 1e9, ..Settings::default() };
+            let found = method.estimate(&model, &settings, &Silent)?;
+            monitor.advance(1);
+            let interval = found.interval.expect("samplers give an interval");
+            Ok(Run {
+                error: found.log_z - known.log_z,
+                std_err: found.std_err.expect("samplers give an error"),
+                half_width: 0.5 * (interval.upper - interval.lower),
+                covered: (interval.lower..=interval.upper).contains(&known.log_z),
+                converged: found.verdict.is_converged(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,47 @@
+//! The built-in references that verification and calibration use, and the truth about them.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::estimators::{Estimator, Settings, Silent, quickest_exact};
+use crate::models::{Model, Tempered, builtin};
+
+/// A built-in reference with its log Z.
+#[derive(Debug)]
+pub struct Known {
+    /// How it is written.
+    pub spec: &'static str,
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// log Z by [`Known::by`].
+    pub log_z: f64,
+    /// The exact method that gave it.
+    pub by: &'static dyn Estimator,
+}
+
+impl Known {
+    /// `spec` with log Z by the quickest exact method.
+    ///
+    /// # Errors
+    /// As [`builtin::parse`] and the method.
+    ///
+    /// # Panics
+    /// Where no exact method applies: then it is no reference.
+    pub fn new(spec: &'static str) -> Result<Self> {
+        let model = builtin::parse(spec)?;
+        let (by, _) = quickest_exact(&model).expect("every reference has an exact method");
+        let log_z = by.estimate(&model, &Settings::default(), &Silent)?.log_z;
+        Ok(Self { spec, model, log_z, by })
+    }
+
+    /// The model as a user's own would be: one that cannot be sampled exactly, so that no verdict rests on exact draws.
+    #[must_use]
+    pub fn without_sampler(&self) -> Arc<dyn Model> {
+        if self.model.sampler().is_some() {
+            // A temperature of 1 hides the sampler and changes nothing else.
+            Arc::new(Tempered::new(Arc::clone(&self.model), 1.0))
+        } else {
+            Arc::clone(&self.model)
+        }
+    }
+}
