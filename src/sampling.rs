@@ -61,14 +61,24 @@ pub fn draw(
             format!("between 1 and {} draws of {dim} numbers can be made", MOST_NUMBERS / dim.max(1)),
         ));
     }
-    let stream = Stream::new(settings.seed).child(4);
+    match draw_exactly(model, count, settings.seed)? {
+        Some(draws) => Ok(draws),
+        None => anneal(model, count, settings, Stream::new(settings.seed).child(4), monitor),
+    }
+}
+
+/// `count` independent draws from p itself, where the model has a sampler or is small enough to enumerate; `None` elsewhere.
+///
+/// # Errors
+/// What enumeration reports.
+pub fn draw_exactly(model: &Arc<dyn Model>, count: usize, seed: u64) -> Result<Option<Draws>> {
+    let stream = Stream::new(seed).child(4);
     if let Some(sampler) = model.sampler() {
-        return Ok(exactly(sampler, count, stream, "exact draws by the model's own sampler"));
+        return Ok(Some(exactly(sampler, count, stream, "exact draws by the model's own sampler")));
     }
-    if let Some(sampler) = exact_sampler(model)? {
-        return Ok(exactly(&sampler, count, stream, "exact draws from the table of all probabilities"));
-    }
-    anneal(model, count, settings, stream, monitor)
+    let sampler = exact_sampler(model)?;
+    Ok(sampler
+        .map(|sampler| exactly(&sampler, count, stream, "exact draws from the table of all probabilities")))
 }
 
 fn exactly(sampler: &dyn Sampler, count: usize, stream: Stream, how: &str) -> Draws {

@@ -273,6 +273,9 @@ pub struct Trace {
     pub rungs: Vec<Rung>,
     /// log Ẑ and the like of each pilot.
     pub pilots: Vec<PilotRecord>,
+    /// States of the model, picked by weight where chains ended (or exact draws, where a run started from such): a few to look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub draws: Vec<Vec<f64>>,
 }
 
 impl Trace {

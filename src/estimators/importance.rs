@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::estimate::{Estimate, Guarantee, Role};
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::report::Weighted;
+use super::report::{Weighted, at_the_top};
 use super::settings::Settings;
 use super::{Estimator, evidence, pilot};
 use crate::error::Result;
@@ -64,6 +64,7 @@ impl Estimator for Importance {
             log_z,
             std_err,
             evidence: evidence::compare(found, log_z, std_err),
+            draws: at_the_top(&run, model.space().dim, settings.seed),
             run,
             plan,
         }

@@ -1,16 +1,21 @@
 //! An estimate from one round of weights: interval, verdict, warnings, diagnostics, trace.
 
+use ndarray::{ArrayView2, s};
+
 use super::annealing::Annealed;
 use super::estimate::{Cost, Diagnostics, Estimate, Evidence, Guarantee, Interval, Trace};
-use super::pilot::Plan;
+use super::pilot::{Plan, equally_weighted};
 use super::settings::Settings;
 use super::verdict::judge;
 use super::warnings::Warning;
 use crate::error::{Error, Result};
-use crate::math::statistics;
+use crate::math::{Stream, statistics};
 
 /// Kernels that accept less than this somewhere are worth a warning.
 const LEAST_ACCEPTANCE: f64 = 0.05;
+/// Draws that a record keeps, and numbers that they may hold.
+const MOST_DRAWS: usize = 400;
+const MOST_NUMBERS: usize = 1 << 16;
 
 /// A reported round and what was found about it.
 pub(crate) struct Weighted {
@@ -19,6 +24,8 @@ pub(crate) struct Weighted {
     pub log_z: f64,
     pub std_err: f64,
     pub run: Annealed,
+    /// States of the model to look at, as [`shown`] or [`at_the_top`] picks them.
+    pub draws: Vec<Vec<f64>>,
     pub plan: Plan,
     pub evidence: Vec<Evidence>,
 }
@@ -29,7 +36,7 @@ impl Weighted {
     /// # Errors
     /// [`Error::NotReached`] where every weight is zero.
     pub(crate) fn report(self, settings: &Settings, cost: Cost) -> Result<Estimate> {
-        let Self { method, guarantee, log_z, std_err, run, plan, evidence } = self;
+        let Self { method, guarantee, log_z, std_err, run, draws, plan, evidence } = self;
         let weights = &run.weights;
         if !log_z.is_finite() {
             return Err(Error::NotReached {
@@ -76,9 +83,29 @@ impl Weighted {
                 log_weights: weights.log().to_vec(),
                 rungs: run.rungs,
                 pilots: plan.records,
+                draws,
             },
         })
     }
+}
+
+/// Draws to look at where a walk up ended, by weight.
+pub(crate) fn at_the_top(run: &Annealed, dim: usize, seed: u64) -> Vec<Vec<f64>> {
+    let count = if run.weights.log_mean().is_finite() { room(run.weights.len(), dim) } else { 0 };
+    rows(equally_weighted(run, count, Stream::new(seed).child(7)).view())
+}
+
+/// As many of `states`, which are draws of the model, as a record has room for.
+pub(crate) fn shown(states: ArrayView2<'_, f64>) -> Vec<Vec<f64>> {
+    rows(states.slice(s![..room(states.nrows(), states.ncols()), ..]))
+}
+
+fn rows(states: ArrayView2<'_, f64>) -> Vec<Vec<f64>> {
+    states.rows().into_iter().map(|row| row.to_vec()).collect()
+}
+
+fn room(chains: usize, dim: usize) -> usize {
+    chains.min(MOST_DRAWS).min(MOST_NUMBERS / dim.max(1))
 }
 
 /// Student's interval around log Ẑ from `chains` independent chains.

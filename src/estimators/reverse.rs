@@ -11,7 +11,7 @@ use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
 use super::pilot::{self, Rounds};
-use super::report::{Weighted, interval};
+use super::report::{Weighted, at_the_top, interval, shown};
 use super::settings::Settings;
 use super::verdict::judge;
 use super::{Estimator, Plan};
@@ -76,6 +76,7 @@ impl Estimator for ReverseAis {
             log_z,
             std_err,
             evidence: evidence::compare(found, log_z, std_err),
+            draws: shown(starts.view()),
             run,
             plan,
         }
@@ -127,6 +128,7 @@ impl Estimator for Sandwich {
             log_z: low,
             std_err: low_error,
             evidence: Vec::new(),
+            draws: at_the_top(&up, model.space().dim, settings.seed),
             run: up,
             plan,
         };

@@ -11,7 +11,7 @@ use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
 use super::pilot::{self, Plan, Rounds, equally_weighted, left};
-use super::report::interval;
+use super::report::{interval, shown};
 use super::settings::Settings;
 use super::verdict::doubts_about;
 use super::warnings::Warning;
@@ -104,7 +104,10 @@ impl Estimator for Thermodynamic {
         let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
         let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;
-        Ok(self.report(&run, &top.weights, plan, found, settings, phases.cost))
+        let draws = shown(ends.states.view());
+        let mut estimate = self.report(&run, &top.weights, plan, found, settings, phases.cost);
+        estimate.trace.draws = draws;
+        Ok(estimate)
     }
 }
 
@@ -165,6 +168,7 @@ impl Thermodynamic {
                 log_weights: Vec::new(),
                 rungs: run.rungs(),
                 pilots: plan.records,
+                draws: Vec::new(),
             },
         }
     }

@@ -1,1 +1,114 @@
 //! Pictures that show whether to believe a number.
+//!
+//! A [`Figure`] is data: panels with axes, and series of marks in the units of the axes. Each kind of figure is one file that makes
+//! such data from a run record, a comparison, likelihoods or a model. [`Figure::svg`] and [`Figure::png`] draw any of them, and
+//! [`report`] puts all figures of a run on one page. To add a kind: one file, its `mod` line, and a line in the function
+//! below that lists the figures of what it shows.
+
+mod bins;
+mod cost;
+mod density;
+mod evidence;
+mod figure;
+mod filters;
+mod forest;
+mod integrand;
+mod layout;
+mod likelihood;
+mod marks;
+mod numbers;
+mod png;
+mod region;
+mod report;
+mod rows;
+mod running;
+mod samples;
+mod sandwich;
+mod scene;
+mod schedule;
+mod svg;
+mod text;
+mod ticks;
+mod tiles;
+#[cfg(test)]
+mod trials;
+mod variance;
+mod weights;
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+use crate::io::record::RunRecord;
+use crate::models::Model;
+use crate::studies::Comparison;
+pub use figure::{Axis, Colour, Figure, Map, Marks, Panel, Raster, Scale, Series, Shape, Ticks};
+pub use likelihood::Examples;
+pub use report::report;
+
+/// Every figure that `record` has data for; none for an exact run.
+#[must_use]
+pub fn of_run(record: &RunRecord) -> Vec<Figure> {
+    let estimate = &record.estimate;
+    let figures = [
+        evidence::figure(estimate),
+        weights::figure(estimate),
+        variance::figure(estimate),
+        running::figure(estimate),
+        schedule::figure(estimate),
+        integrand::figure(estimate),
+        sandwich::figure(estimate),
+    ];
+    figures.into_iter().flatten().collect()
+}
+
+/// The estimators of a comparison side by side, and their errors against their costs where the truth is known.
+#[must_use]
+pub fn of_comparison(comparison: &Comparison) -> Vec<Figure> {
+    [forest::figure(comparison), cost::figure(comparison)].into_iter().flatten().collect()
+}
+
+/// Several runs, each with a name, side by side.
+#[must_use]
+pub fn together(runs: &[(String, &RunRecord)]) -> Figure {
+    forest::together(runs)
+}
+
+/// How the log-likelihood spreads over one or more sets of examples.
+#[must_use]
+pub fn of_likelihoods(sets: &[Examples<'_>]) -> Figure {
+    likelihood::figure(sets)
+}
+
+/// The density of a model of two real numbers, with `log_z`; the weights of restricted Boltzmann machines; and `draws`, states of
+/// the model's space, where they can be shown as pictures. Draws of another length are left out.
+#[must_use]
+pub fn of_model(model: &Arc<dyn Model>, log_z: f64, draws: &[Vec<f64>]) -> Vec<Figure> {
+    let dim = model.space().dim;
+    let cells: Vec<f64> = draws.iter().filter(|draw| draw.len() == dim).flatten().copied().collect();
+    let draws =
+        Array2::from_shape_vec((cells.len() / dim.max(1), dim), cells).ok().filter(|draws| !draws.is_empty());
+    let draws = draws.as_ref().map(|draws| draws.view());
+    let figures = [
+        density::figure(model, log_z, draws),
+        filters::figure(model),
+        draws.and_then(|draws| samples::figure(model, draws)),
+    ];
+    figures.into_iter().flatten().collect()
+}
+
+impl Figure {
+    /// The figure as an SVG image, 720 units wide.
+    ///
+    /// Every series is a group of class `series` with its name in `data-label`.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        svg::write(&layout::scene(self), &self.title).into_string()
+    }
+
+    /// The figure as the bytes of a PNG file, 1,440 pixels wide.
+    #[must_use]
+    pub fn png(&self) -> Vec<u8> {
+        png::draw(&layout::scene(self))
+    }
+}
