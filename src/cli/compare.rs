@@ -7,11 +7,13 @@ use clap::Args;
 use lnz::Error;
 use lnz::estimators::{self, Estimator, Guarantee, REGISTRY, Settings};
 use lnz::io::record::{ComparisonRecord, ModelRecord, to_json};
+use lnz::plots;
 use lnz::studies::{Comparison, Contest, Prices, Standing, Truth, compare};
 use serde::Serialize;
 
 use super::arguments::{self, Running, Training, setting};
 use super::model::{Options, Source};
+use super::pictures::Pictures;
 use super::progress::Progress;
 use super::table::{count, or_dash, table};
 use super::{Report, output, print};
@@ -55,6 +57,8 @@ pub(crate) struct Arguments {
     /// Write the comparison with all runs, for lnz plot
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: Pictures,
     /// Print one JSON object
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -83,6 +87,7 @@ impl Arguments {
             inputs.extend(self.training.data.as_deref());
             output::check(path, &["json"], &inputs)?;
         }
+        self.pictures.check()?;
         if self.replicates > MOST_RUNS {
             return Err(
                 setting("--replicates", self.replicates, format!("at most {MOST_RUNS} make sense")).into()
@@ -111,6 +116,7 @@ impl Arguments {
                 .write(path)
                 .map_err(output::failed)?;
         }
+        self.pictures.draw(|| plots::of_comparison(&comparison))?;
         let mut warnings = source.warnings.clone();
         warnings.extend(comparison.conflicts.iter().map(|(one, other)| {
             format!("the intervals of {one} and {other} do not overlap: at least one of them is wrong")

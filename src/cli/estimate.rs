@@ -12,6 +12,7 @@ use lnz::models::Model;
 
 use super::arguments::{self, Effort, Running, Training, Walk};
 use super::model::{Options, Source};
+use super::pictures::{self, Pictures};
 use super::progress::Progress;
 use super::{Report, output, print};
 
@@ -42,6 +43,8 @@ pub(crate) struct Arguments {
     /// Write the run record, with log-weights, schedule and pilots, for lnz evaluate and for plots
     #[arg(long, value_name = "RUN.json")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: Pictures,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -57,6 +60,7 @@ impl Arguments {
         if let Some(path) = &self.out {
             output::check(path, &["json"], &inputs)?;
         }
+        self.pictures.check()?;
         let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
         let source = self.options.load(&self.model)?;
         let data = self.training.read(&source.model.space())?;
@@ -64,21 +68,22 @@ impl Arguments {
         let settings = arguments::settings(&self.effort, Some(&self.walk), data, &source.model.space())?;
         let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
         let estimate = estimator.estimate(&source.model, &settings, &Progress::new(self.running.quiet))?;
+        let record = RunRecord::new(
+            command(estimator.name()),
+            ModelRecord::new(&source.model, &source.name, &source.digest),
+            self.options.temperature,
+            self.training.data.as_ref().map(|path| DataRecord {
+                source: path.display().to_string(),
+                examples,
+                binarize: self.training.binarize,
+            }),
+            &settings,
+            &estimate,
+        );
         if let Some(path) = &self.out {
-            let record = RunRecord::new(
-                command(estimator.name()),
-                ModelRecord::new(&source.model, &source.name, &source.digest),
-                self.options.temperature,
-                self.training.data.as_ref().map(|path| DataRecord {
-                    source: path.display().to_string(),
-                    examples,
-                    binarize: self.training.binarize,
-                }),
-                &settings,
-                &estimate,
-            );
             record.write(path).map_err(output::failed)?;
         }
+        self.pictures.draw(|| pictures::of_run(&record, Some(&source.model)))?;
         Ok(report(&source, self.options.temperature, &estimate, self.json, self.running.quiet))
     }
 }

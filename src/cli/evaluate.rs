@@ -1,19 +1,21 @@
 //! `lnz evaluate`: normalised log-likelihood of data, and of one model against another.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use lnz::estimators::{Estimate, Verdict};
+use lnz::io::likelihoods::Column;
 use lnz::io::{self, RunRecord};
 use lnz::likelihood::{self, Difference, Likelihood, LogZ};
 use lnz::models::Domain;
-use ndarray::{Array2, ArrayView1};
+use lnz::plots::{self, Examples};
+use ndarray::Array2;
 use serde::Serialize;
 
 use super::arguments::{self, Effort, Running, setting};
 use super::model::{Options, Source};
+use super::pictures::Pictures;
 use super::{Report, estimate, output, print};
 
 /// Evaluate the normalised log-likelihood of data
@@ -49,6 +51,8 @@ pub(crate) struct Arguments {
     effort: Effort,
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    pictures: Pictures,
     /// Write log p of each example
     #[arg(long, value_name = "FILE.csv|FILE.npz")]
     out: Option<PathBuf>,
@@ -85,6 +89,7 @@ impl Arguments {
             inputs.push(&self.data);
             output::check(path, &["csv", "npz"], &inputs)?;
         }
+        self.pictures.check()?;
         // Everything that can be wrong is read before anything is run.
         let first = self.options.load(&self.model)?;
         let data = arguments::read_rows(&self.data, self.binarize, &first.model.space())?;
@@ -115,8 +120,13 @@ impl Arguments {
             .transpose()?;
         let pair = second.as_ref().zip(difference.as_ref());
         if let Some(path) = &self.out {
-            write(path, &first.likelihood, second.as_ref().map(|second| &second.likelihood))?;
+            let columns = columns(&first.likelihood, second.as_ref().map(|second| &second.likelihood));
+            io::write_likelihoods(path, &columns).map_err(output::failed)?;
         }
+        self.pictures.draw(|| {
+            let sets: Vec<Examples<'_>> = std::iter::once(&first).chain(&second).map(shown).collect();
+            vec![plots::of_likelihoods(&sets)]
+        })?;
         let mut warnings = Vec::new();
         if !self.running.quiet {
             for answer in std::iter::once(&first).chain(&second) {
@@ -307,28 +317,22 @@ fn doubts(answer: &Answer) -> Vec<String> {
     }
 }
 
-/// log p of each example, by extension.
-fn write(path: &Path, first: &Likelihood, second: Option<&Likelihood>) -> Result<()> {
-    let mut columns = vec![("log_likelihood", first.per_example.clone())];
+/// log p of each example, as columns.
+fn columns(first: &Likelihood, second: Option<&Likelihood>) -> Vec<Column> {
+    let mut columns = vec![("log_likelihood".to_owned(), first.per_example.clone())];
     if let Some(second) = second {
-        columns.push(("log_likelihood_against", second.per_example.clone()));
+        columns.push(("log_likelihood_against".to_owned(), second.per_example.clone()));
         let pairs = first.per_example.iter().zip(&second.per_example);
-        columns.push(("difference", pairs.map(|(one, other)| one - other).collect()));
+        columns.push(("difference".to_owned(), pairs.map(|(one, other)| one - other).collect()));
     }
-    let written = if output::extension(path) == "npz" {
-        let arrays: Vec<_> =
-            columns.iter().map(|(name, values)| (*name, ArrayView1::from(values).into_dyn())).collect();
-        io::write_npz(path, &arrays)
-    } else {
-        io::write_atomically(path, |writer| {
-            let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-            writeln!(writer, "example,{}", names.join(","))?;
-            for row in 0..first.examples {
-                let cells: Vec<String> = columns.iter().map(|(_, values)| values[row].to_string()).collect();
-                writeln!(writer, "{row},{}", cells.join(","))?;
-            }
-            Ok(())
-        })
-    };
-    written.map_err(output::failed)
+    columns
+}
+
+/// What the figure of log-likelihoods shows of an answer.
+fn shown(answer: &Answer) -> Examples<'_> {
+    Examples {
+        name: answer.source.name.clone(),
+        log_likelihoods: &answer.likelihood.per_example,
+        log_z_std_err: answer.log_z.std_err,
+    }
 }

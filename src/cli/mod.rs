@@ -17,8 +17,11 @@ mod inspect;
 mod list;
 mod model;
 mod output;
+mod pictures;
+mod plot;
 mod print;
 mod progress;
+mod report;
 mod sample;
 mod table;
 mod verify;
@@ -41,6 +44,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
     Verify(verify::Arguments),
+    Plot(plot::Arguments),
+    Report(report::Arguments),
     Sample(sample::Arguments),
     Inspect(inspect::Arguments),
     List(list::Arguments),
@@ -55,6 +60,8 @@ impl Arguments {
             Command::Evaluate(arguments) => arguments.run(),
             Command::Compare(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),
+            Command::Plot(arguments) => arguments.run(),
+            Command::Report(arguments) => arguments.run(),
             Command::Sample(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.run(),
             Command::List(arguments) => arguments.run(),

@@ -12,7 +12,7 @@ use lnz::{Error, Result};
 use super::arguments::{finite, setting};
 
 /// How model files are to be understood, and at which temperature.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Which axis of a stored weight matrix is the visible one; needed only where the file leaves it open
     #[arg(long, value_enum)]
@@ -62,6 +62,11 @@ pub(crate) struct Source {
 }
 
 impl Options {
+    /// The same at another temperature, which a record states.
+    pub(crate) fn at(&self, temperature: f64) -> Self {
+        Self { temperature, ..self.clone() }
+    }
+
     /// Reads or builds the model called `name`.
     pub(crate) fn load(&self, name: &str) -> Result<Source> {
         models::check_temperature(self.temperature)?;

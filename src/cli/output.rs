@@ -42,15 +42,33 @@ pub(crate) fn check(path: &Path, extensions: &[&str], inputs: &[&Path]) -> Resul
     let Some(name) = path.file_name() else {
         return refuse("is not a file's name".into());
     };
-    // Rights, read-only file systems and overlong names show only when a file is made; the real write makes one beside, too.
-    let mut probe = std::ffi::OsString::from(".");
-    probe.push(name);
-    probe.push(format!(".{}.probe", std::process::id()));
-    let probe = directory.join(probe);
-    match OpenOptions::new().write(true).create_new(true).open(&probe) {
-        Ok(_) => fs::remove_file(&probe).or_else(failed),
-        Err(error) => failed(error),
+    probe(&directory.join(name), path)
+}
+
+/// Rights, read-only file systems and overlong names show only when a file is made; the real write makes one beside, too.
+fn probe(beside: &Path, path: &Path) -> Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(beside.file_name().unwrap_or_default());
+    name.push(format!(".{}.probe", std::process::id()));
+    let probe = beside.with_file_name(name);
+    let made = OpenOptions::new().write(true).create_new(true).open(&probe);
+    made.and_then(|_| fs::remove_file(&probe)).map_err(|source| Error::File { path: path.into(), source })
+}
+
+/// Checks that files could be made in the directory that `option` names, which may be missing, without making it.
+pub(crate) fn check_directory(path: &Path, option: &str) -> Result<()> {
+    let mut existing = path;
+    while !existing.exists() {
+        existing = match existing.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
     }
+    if !existing.is_dir() {
+        let message = format!("{option} {} is not a directory", existing.display());
+        return Err(Error::Format { path: path.into(), message });
+    }
+    probe(&existing.join("lnz"), path)
 }
 
 /// What the name ends in, in small letters.

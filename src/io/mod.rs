@@ -14,6 +14,7 @@ pub mod data;
 mod dtype;
 mod format;
 mod idx;
+pub mod likelihoods;
 mod mat;
 pub mod model;
 mod npy;
@@ -24,6 +25,7 @@ pub mod tensors;
 pub mod write;
 
 pub use data::read_data;
+pub use likelihoods::{read_likelihoods, write_likelihoods};
 pub use model::{Loaded, ModelOptions, WeightsLayout, read_model};
 pub use record::RunRecord;
 pub use tensors::{Tensor, Tensors, read_tensors};

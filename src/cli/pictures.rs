@@ -1,0 +1,114 @@
+//! Figures as files: `--plots` of several subcommands, and what `lnz plot` and `lnz report` share.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use lnz::estimators::Estimate;
+use lnz::io::{self, RunRecord};
+use lnz::models::Model;
+use lnz::plots::{self, Figure};
+use lnz::sampling;
+
+use super::model::Options;
+use super::{output, print};
+
+/// Draws to look at, where a run keeps none.
+const DRAWS: usize = 100;
+
+/// `--plots`.
+#[derive(Debug, Args)]
+pub(crate) struct Pictures {
+    /// Draw figures into this directory, as SVG
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+}
+
+/// The format of pictures.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// Scalable, for browsers and papers
+    Svg,
+    /// Pixels, 1,440 from side to side
+    Png,
+}
+
+impl Pictures {
+    /// Refuses a directory that figures could not be written to, before any work is done.
+    pub(crate) fn check(&self) -> lnz::Result<()> {
+        self.plots.as_deref().map_or(Ok(()), |directory| output::check_directory(directory, "--plots"))
+    }
+
+    /// Draws what `figures` gives into the directory asked for, if one was.
+    pub(crate) fn draw(&self, figures: impl FnOnce() -> Vec<Figure>) -> Result<()> {
+        if let Some(directory) = &self.plots {
+            write(directory, "", &figures(), Format::Svg)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes each figure to `directory/prefix+name.format`, and answers with the files.
+pub(crate) fn write(
+    directory: &Path,
+    prefix: &str,
+    figures: &[Figure],
+    format: Format,
+) -> Result<Vec<PathBuf>> {
+    let made = |source| lnz::Error::File { path: directory.into(), source };
+    fs::create_dir_all(directory).map_err(made).map_err(output::failed)?;
+    let mut files = Vec::new();
+    for figure in figures {
+        let (bytes, extension) = match format {
+            Format::Svg => (figure.svg().into_bytes(), "svg"),
+            Format::Png => (figure.png(), "png"),
+        };
+        let path = directory.join(format!("{prefix}{}.{extension}", figure.name));
+        io::write_atomically(&path, |writer| writer.write_all(&bytes)).map_err(output::failed)?;
+        files.push(path);
+    }
+    Ok(files)
+}
+
+/// What can be shown of a run, and of its model.
+pub(crate) fn of_run(record: &RunRecord, model: Option<&Arc<dyn Model>>) -> Vec<Figure> {
+    let mut figures = plots::of_run(record);
+    if let Some(model) = model {
+        figures.extend(plots::of_model(model, record.estimate.log_z, &draws(model, &record.estimate)));
+    }
+    figures
+}
+
+/// The draws that a run kept, or exact ones where the model gives them.
+fn draws(model: &Arc<dyn Model>, estimate: &Estimate) -> Vec<Vec<f64>> {
+    if !estimate.trace.draws.is_empty() {
+        return estimate.trace.draws.clone();
+    }
+    match sampling::draw_exactly(model, DRAWS, estimate.seed) {
+        Ok(Some(found)) => found.states.rows().into_iter().map(|row| row.to_vec()).collect(),
+        // A figure less is no reason to fail after the work is done.
+        Ok(None) | Err(_) => Vec::new(),
+    }
+}
+
+/// The model of a record, if its file is still there and understood in the same way; else why its figures are missing.
+pub(crate) fn model_of(path: &Path, record: &RunRecord, options: &Options) -> Result<Arc<dyn Model>, String> {
+    let options = options.at(record.temperature);
+    let source = options
+        .load(&record.model.source)
+        .and_then(|source| {
+            record
+                .check_model(path, &source.model, &source.name, &source.digest, record.temperature)
+                .map(|()| source)
+        })
+        .map_err(|error| format!("no figures of the model itself: {error}"))?;
+    Ok(source.model)
+}
+
+/// Lines that name files.
+pub(crate) fn listed(files: &[PathBuf]) -> String {
+    files.iter().map(|file| print::quoted(&file.display().to_string()) + "\n").collect()
+}

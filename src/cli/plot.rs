@@ -1,0 +1,147 @@
+//! `lnz plot`: figures of runs, comparisons and likelihoods that were written to files.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use lnz::io::record::{Record, RunRecord};
+use lnz::plots::{self, Examples, Figure};
+use lnz::{Error, io};
+
+use super::model::Options;
+use super::pictures::{self, Format};
+use super::{Report, output};
+
+/// Draw figures of runs, comparisons and likelihoods
+///
+/// Takes what --out of lnz estimate, lnz compare and lnz evaluate wrote, in any mixture: every figure that a run has data for;
+/// several runs side by side; estimators against each other and their errors against cost; log-likelihoods over each other, for
+/// training and test data or for several models.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Run records and comparisons (.json), log-likelihoods of examples (.csv, .npz)
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Directory for the figures; it is made if it is missing
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Format of the figures
+    #[arg(long, value_enum, default_value = "svg")]
+    format: Format,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Arguments {
+    pub(crate) fn run(&self) -> Result<Report> {
+        output::check_directory(&self.out, "--out")?;
+        let (mut runs, mut sets, mut comparisons) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, name) in self.files.iter().zip(names(&self.files)) {
+            match output::extension(path).as_str() {
+                "csv" | "npz" => sets.extend(
+                    io::read_likelihoods(path)?
+                        .into_iter()
+                        .map(|(column, values)| (called(&name, &column), values)),
+                ),
+                _ => match Record::read(path)? {
+                    Record::Run(record) => runs.push((name, path, *record)),
+                    Record::Comparison(record) => comparisons.push((name, *record)),
+                },
+            }
+        }
+        let several = runs.len() > 1;
+        let mut warnings = Vec::new();
+        let mut files = Vec::new();
+        let mut write = |prefix: &str, figures: &[Figure]| -> Result<()> {
+            files.extend(pictures::write(&self.out, prefix, figures, self.format)?);
+            Ok(())
+        };
+        for (name, path, record) in &runs {
+            let figures = self.of_run(path, record, &mut warnings);
+            write(&if several { format!("{name}-") } else { String::new() }, &figures)?;
+        }
+        if several {
+            let pairs: Vec<(String, &RunRecord)> =
+                runs.iter().map(|(name, _, record)| (name.clone(), record)).collect();
+            write("", &[plots::together(&pairs)])?;
+        }
+        let many = comparisons.len() > 1;
+        for (name, record) in &comparisons {
+            let prefix = if many { format!("{name}-") } else { String::new() };
+            write(&prefix, &plots::of_comparison(&record.comparison))?;
+        }
+        if !sets.is_empty() {
+            let sets: Vec<Examples<'_>> = sets
+                .iter()
+                .map(|(name, values)| Examples {
+                    name: name.clone(),
+                    log_likelihoods: values,
+                    log_z_std_err: 0.0,
+                })
+                .collect();
+            write("", &[plots::of_likelihoods(&sets)])?;
+        }
+        if files.is_empty() {
+            return Err(Error::Format {
+                path: self.files[0].clone(),
+                message: "a run of an exact method on a model without pictures: there is nothing to draw"
+                    .into(),
+            }
+            .into());
+        }
+        Ok(Report { text: pictures::listed(&files), warnings, converged: true })
+    }
+
+    fn of_run(&self, path: &Path, record: &RunRecord, warnings: &mut Vec<String>) -> Vec<Figure> {
+        let model = pictures::model_of(path, record, &self.options);
+        if let Err(reason) = &model {
+            warnings.push(reason.clone());
+        }
+        pictures::of_run(record, model.as_ref().ok())
+    }
+}
+
+/// `test`, and `test (against)` for the other model's column.
+fn called(file: &str, column: &str) -> String {
+    match column.strip_prefix("log_likelihood_") {
+        Some(other) => format!("{file} ({other})"),
+        None => file.to_owned(),
+    }
+}
+
+/// A name for each file: its stem, or what was typed where stems are alike.
+fn names(files: &[PathBuf]) -> Vec<String> {
+    let stem = |path: &PathBuf| {
+        path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    };
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for path in files {
+        *times.entry(stem(path)).or_default() += 1;
+    }
+    let mut used: HashMap<String, usize> = HashMap::new();
+    files
+        .iter()
+        .map(|path| {
+            let name = if times[&stem(path)] == 1 {
+                stem(path)
+            } else {
+                path.with_extension("").to_string_lossy().replace(['/', '\\', ':'], "-")
+            };
+            let count = used.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 { name } else { format!("{name}-{count}") }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_name_of_its_own() {
+        let files = ["a/run.json", "b/run.json", "b/run.json", "other.json"].map(PathBuf::from);
+        assert_eq!(names(&files), ["a-run", "b-run", "b-run-2", "other"]);
+    }
+}
