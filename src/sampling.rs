@@ -7,11 +7,13 @@ use rand::RngExt;
 
 use crate::error::{Error, Result};
 use crate::estimators::enumeration::exact_sampler;
+use crate::estimators::evidence;
+use crate::estimators::floor::floor;
 use crate::estimators::phases::Phases;
 use crate::estimators::pilot::{self, Rounds};
 use crate::estimators::resampling::systematic;
 use crate::estimators::verdict::doubts_about;
-use crate::estimators::{Monitor, Settings};
+use crate::estimators::{Monitor, Settings, Warning};
 use crate::math::Stream;
 use crate::models::{Model, Sampler};
 use crate::paths::{Move, Population};
@@ -34,8 +36,16 @@ pub struct Draws {
     pub exact: bool,
     /// ESS of the annealed chains before resampling: how many different ones the draws descend from, roughly; `None` if exact.
     pub effective_sample_size: Option<f64>,
-    /// Whether ESS and tail of the weights are good enough to rely on the draws: ESS ≥ 100 and k̂ < min(0.7, 1 − 1/log₁₀ N).
-    pub reliable: bool,
+    /// What speaks against relying on the draws: ESS < 100, k̂ ≥ min(0.7, 1 − 1/log₁₀ N), or a mode that the chains missed.
+    pub doubts: Vec<Warning>,
+}
+
+impl Draws {
+    /// Whether nothing speaks against them.
+    #[must_use]
+    pub fn reliable(&self) -> bool {
+        self.doubts.is_empty()
+    }
 }
 
 /// `count` draws from p(x) = exp(−E(x))/Z.
@@ -83,7 +93,7 @@ pub fn draw_exactly(model: &Arc<dyn Model>, count: usize, seed: u64) -> Result<O
 
 fn exactly(sampler: &dyn Sampler, count: usize, stream: Stream, how: &str) -> Draws {
     let states = sampler.sample(count, &mut stream.generator());
-    Draws { states, how: how.into(), exact: true, effective_sample_size: None, reliable: true }
+    Draws { states, how: how.into(), exact: true, effective_sample_size: None, doubts: Vec::new() }
 }
 
 fn anneal(
@@ -108,6 +118,13 @@ fn anneal(
         population.step(1.0, Move::Forward);
         monitor.advance(1);
     }
+    let (log_z, std_err) = plan.upward(&run);
+    let data = settings.data.as_ref().map(|data| data.view());
+    let bound = floor(model, data, population.states().view(), &mut phases)?;
+    let mut doubts = doubts_about(&run.weights);
+    if let Some(bound) = bound {
+        doubts.extend(evidence::doubts(log_z, std_err, &evidence::compare(vec![bound], log_z, std_err)));
+    }
     let effective_sample_size = run.weights.effective_sample_size();
     Ok(Draws {
         states: population.states(),
@@ -118,7 +135,7 @@ fn anneal(
         ),
         exact: false,
         effective_sample_size: Some(effective_sample_size),
-        reliable: doubts_about(&run.weights).is_empty(),
+        doubts,
     })
 }
 
@@ -142,7 +159,7 @@ mod tests {
     fn annealed_draws_have_the_models_moments() {
         let model = builtin::parse("ref:ising?side=8&coupling=0.2&field=0.3").expect("valid");
         let draws = draw(&model, 4096, &Settings::default(), &Silent).expect("runs");
-        assert!(!draws.exact && draws.reliable, "{}", draws.how);
+        assert!(!draws.exact && draws.reliable(), "{}", draws.how);
         Space::new(64, crate::models::Domain::Spins).check(draws.states.view()).expect("spins");
         let path = paths::for_model(&model, None).expect("a path");
         let mut long = Population::from_reference(path.as_ref(), 4096, Stream::new(9));

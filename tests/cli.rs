@@ -89,6 +89,7 @@ fn estimate_prints_what_a_person_needs() {
       effort    1024 chains, 128 rungs, effective sample size #, Pareto shape #
       evidence  # ± #, a second forward run (512 chains, 64 rungs): agrees
                 # ± #, reverse annealing from overcooled chains (512 chains, 64 rungs): agrees
+                # or more, a certain lower bound: holds
     ");
     let text = ok(directory.path(), "estimate ref:rbm", 0);
     insta::assert_snapshot!(timeless(&text), @r"

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use lnz::estimators::{Guarantee, REGISTRY, Settings, Silent, by_name, quickest_exact};
+use lnz::estimators::{Guarantee, REGISTRY, Settings, Silent, Verdict, Warning, by_name, quickest_exact};
 use lnz::math::statistics;
 use lnz::models::{Domain, FunctionModel, Model, Space, builtin};
 use rayon::prelude::*;
@@ -229,6 +229,26 @@ fn a_missed_phase_is_flagged() {
     let found = by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
     assert!(found.log_z < 282.0, "{}: annealing found the ordered phase, so nothing is shown", found.log_z);
     assert!(!found.verdict.is_converged());
+}
+
+/// No chain from a broad reference finds a pattern among 2²⁰⁰ states, hot or cold, and all agree; mean-field bounds from what single
+/// hidden units ask for lie above the answer, so they prove it wrong.
+#[test]
+fn modes_that_no_chain_finds_are_flagged_by_bounds() {
+    for spec in ["ref:memory", "ref:memory?threshold=0.3&seed=2", "ref:memory?hidden=1&threshold=0.5"] {
+        let model = lnz::models::builtin::parse(spec).unwrap();
+        let truth = truth(&model);
+        for method in ["ais", "ti", "importance"] {
+            let settings = Settings { max_time: 1e9, ..Settings::default() };
+            let found = by_name(method).unwrap().estimate(&model, &settings, &Silent).unwrap();
+            assert!(found.log_z < truth - 5.0, "{spec}: {method} found it, so nothing is shown");
+            let Verdict::NotConverged { reasons } = &found.verdict else {
+                panic!("{spec}: {method} converged")
+            };
+            let bounds = |reason: &&Warning| matches!(reason, Warning::BelowBound { bound, .. } if *bound < truth + 1e-6);
+            assert!(reasons.iter().any(|reason| bounds(&reason)), "{spec}: {method}: {reasons:?}");
+        }
+    }
 }
 
 /// Part of the reference's mass lies on states of energy +∞, which chains that come down never see: without it, answers from above would be off by log P₀(S).

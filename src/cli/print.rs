@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lnz::estimators::{Estimate, Interval, Verdict, Warning};
+use lnz::estimators::{Direction, Estimate, Interval, Verdict, Warning};
 use lnz::io::record::to_json;
 use lnz::models::Space;
 use serde::Serialize;
@@ -149,6 +149,11 @@ pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -
         lines.push(("  effort", effort));
     }
     for (i, other) in estimate.diagnostics.evidence.iter().enumerate() {
+        if other.direction == Direction::Bound {
+            let holds = if other.agrees { "holds" } else { "VIOLATED" };
+            lines.push(("", format!("{:.2} or more, {}: {holds}", other.log_z, other.source)));
+            continue;
+        }
         let apart = (estimate.log_z - other.log_z) / estimate.std_err.unwrap_or(0.0).hypot(other.std_err);
         let agreement = match (other.agrees, apart > BELOW) {
             (true, false) => "agrees",

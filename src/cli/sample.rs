@@ -57,12 +57,7 @@ impl Arguments {
         write(&self.out, &draws.states).map_err(output::failed)?;
 
         let mut warnings = source.warnings.clone();
-        if !draws.reliable {
-            warnings.push(format!(
-                "the draws descend from about {:.0} chains by weight: do not rely on them; a longer --max-time or --data may help",
-                draws.effective_sample_size.unwrap_or(0.0)
-            ));
-        }
+        warnings.extend(draws.doubts.iter().map(|doubt| format!("do not rely on these draws: {doubt}")));
         let text = if self.json {
             #[derive(Serialize)]
             struct Whole<'a> {
@@ -83,7 +78,7 @@ impl Arguments {
                 how: &draws.how,
                 exact: draws.exact,
                 effective_sample_size: draws.effective_sample_size,
-                reliable: draws.reliable,
+                reliable: draws.reliable(),
                 warnings: &warnings,
                 seed: self.effort.seed,
                 model: print::ModelJson::new(&source, self.options.temperature),
@@ -102,7 +97,7 @@ impl Arguments {
         if self.running.quiet {
             warnings.clear();
         }
-        Ok(Report { text, warnings, converged: draws.reliable })
+        Ok(Report { text, warnings, converged: draws.reliable() })
     }
 }
 

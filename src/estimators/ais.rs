@@ -45,7 +45,7 @@ impl Estimator for Ais {
         let plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
         let run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
         let (log_z, std_err) = plan.upward(&run);
-        let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;
+        let found = evidence::gather(model, &plan, settings, &mut phases)?;
         Weighted {
             method: self.name(),
             guarantee: self.guarantee(),

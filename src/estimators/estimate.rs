@@ -251,7 +251,7 @@ pub struct Evidence {
     pub agrees: bool,
 }
 
-/// From where to where an annealed run walked.
+/// From where to where an annealed run walked, if it was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -259,6 +259,8 @@ pub enum Direction {
     Forward,
     /// From the model to the reference: high on average, if its starts are good.
     Reverse,
+    /// Nowhere: a lower bound that holds without any chain.
+    Bound,
 }
 
 /// The arrays behind a run.

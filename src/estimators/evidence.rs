@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::annealing::Annealed;
 use super::estimate::{Direction, Evidence, Role};
+use super::floor::floor;
 use super::phases::Phases;
 use super::pilot::{Plan, Rounds, equally_weighted};
+use super::settings::Settings;
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::Stream;
@@ -46,16 +48,18 @@ const FORWARD_BELOW: f64 = 4.0;
 /// them, else from overcooled chains, or on continuous spaces from where the second run ended, moved on and back by a kernel of
 /// shorter steps: what one step size cannot reach, the narrow part of a funnel say, another may.
 ///
+/// Last, a certain lower bound, where there is one: a mode that no chain found may hold more than all that they did find.
+///
 /// Annealing that lags behind equilibrium errs low forwards and high backwards, so the two sides disagree where either is wrong
 /// for that reason.
 pub(crate) fn gather(
     model: &Arc<dyn Model>,
     plan: &Plan,
-    seed: u64,
+    settings: &Settings,
     phases: &mut Phases<'_>,
 ) -> Result<Vec<Answer>> {
     phases.role = Role::Evidence;
-    let stream = Stream::new(seed).child(3);
+    let stream = Stream::new(settings.seed).child(3);
     let wide = plan.path.widened();
     let share = if wide.is_some() { 1 } else { 2 };
     let chains = (plan.chains / share).max(128);
@@ -92,6 +96,8 @@ pub(crate) fn gather(
         found: plan.downward(&down, &second),
         below,
     });
+    let data = settings.data.as_ref().map(|data| data.view());
+    answers.extend(floor(model, data, second.population.states().view(), phases)?);
     Ok(answers)
 }
 
@@ -180,7 +186,10 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
     }
     let doubt = |other: &Evidence| {
         let source = other.source.clone();
-        if !other.agrees {
+        if other.direction == Direction::Bound {
+            let by = other.log_z - log_z;
+            (!other.agrees).then_some(Warning::BelowBound { bound: other.log_z, by })
+        } else if !other.agrees {
             let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })
         } else if other.std_err > WEAK {

@@ -133,7 +133,7 @@ impl Estimator for Sandwich {
             plan,
         };
         let Some(starts) = exact_draws(model, forward.plan.chains, stream.child(6))? else {
-            let found = evidence::gather(model, &forward.plan, settings.seed, &mut phases)?;
+            let found = evidence::gather(model, &forward.plan, settings, &mut phases)?;
             forward.evidence = evidence::compare(found, low, low_error);
             forward.guarantee =
                 Guarantee::Conditional("the forward runs, where the reverse run starts".into());

@@ -103,7 +103,7 @@ impl Estimator for Thermodynamic {
         let sweeps = sweeps.max(PILOT_SWEEPS as f64) as usize;
         let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
-        let found = evidence::gather(model, &plan, settings.seed, &mut phases)?;
+        let found = evidence::gather(model, &plan, settings, &mut phases)?;
         let draws = shown(ends.states.view());
         let mut estimate = self.report(&run, &top.weights, plan, found, settings, phases.cost);
         estimate.trace.draws = draws;

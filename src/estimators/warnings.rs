@@ -32,6 +32,13 @@ pub enum Warning {
         /// The difference in combined standard errors.
         z: f64,
     },
+    /// The estimate lies below what log Z certainly is not below.
+    BelowBound {
+        /// The bound.
+        bound: f64,
+        /// By how many nats at least the estimate is wrong.
+        by: f64,
+    },
     /// An independent answer is too uncertain to support anything.
     WeakEvidence {
         /// What gave it.
@@ -100,6 +107,11 @@ impl fmt::Display for Warning {
                 f,
                 "{source} says log Z = {other:.3}, {z:.1} combined standard errors away: some chains missed a part of the space; \
                  try more rungs (--rungs), --data, or another --method"
+            ),
+            Self::BelowBound { bound, by } => write!(
+                f,
+                "log Z is certainly not below {bound:.3}, so the estimate is wrong by {by:.3} nats at least: no chain found a mode \
+                 that holds more than all others; try an exact method, or a reference fitted to data that lie there (--data)"
             ),
             Self::WeakEvidence { source, std_err } => write!(
                 f,

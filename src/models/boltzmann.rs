@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::{Model, Space, Units, check_finite, symmetric};
+use super::{LowerBounds, Model, Space, Units, check_finite, symmetric};
 use crate::error::{Error, Result};
 use crate::math::products;
 
@@ -142,6 +142,10 @@ impl Model for Boltzmann {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         vec![("units", self.fields.len().to_string()), ("nonzero couplings", self.edges.len().to_string())]
+    }
+
+    fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
+        Some(self)
     }
 
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {

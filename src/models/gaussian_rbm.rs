@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::rbm::softplus;
-use super::{Domain, Gradient, Model, Space, check_finite};
+use super::{Domain, Gradient, LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
 use crate::math::products;
 
@@ -190,6 +190,10 @@ impl Model for GaussianRbm {
     }
 
     /// The joint energy E(v, h) divided by T, with h summed out after that.
+    fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
+        Some(self)
+    }
+
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         Arc::new(Self {
             scaled_weights: &self.scaled_weights / temperature,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView2};
 
-use super::{Domain, Lattice, Model, Space, check_finite};
+use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite};
 use crate::error::Result;
 
 /// E(s) = −J Σ_{⟨ij⟩} sᵢ sⱼ − h Σᵢ sᵢ over the bonds of a [`Lattice`], s ∈ {−1, +1}ᵈ.
@@ -80,6 +80,10 @@ impl Model for Ising {
             ("coupling J", self.coupling.to_string()),
             ("field h", self.field.to_string()),
         ]
+    }
+
+    fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
+        Some(self)
     }
 
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {

@@ -28,6 +28,7 @@ pub mod independent;
 pub mod ising;
 pub mod lattice;
 pub mod many_well;
+pub mod mean_field;
 pub mod mixture;
 pub mod potts;
 pub mod rbm;
@@ -42,6 +43,7 @@ pub use independent::Independent;
 pub use ising::Ising;
 pub use lattice::Lattice;
 pub use many_well::ManyWell;
+pub use mean_field::LowerBounds;
 pub use mixture::Mixture;
 pub use potts::Potts;
 pub use rbm::Rbm;
@@ -206,6 +208,11 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
 
     /// Exact independent draws, where they are cheap.
     fn sampler(&self) -> Option<&dyn Sampler> {
+        None
+    }
+
+    /// Certain lower bounds of log Z, where there are better ones than −E of states that chains visited.
+    fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
         None
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::boltzmann::{edges, neighbours, pairwise};
-use super::{Domain, Lattice, Model, Space, check_finite};
+use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
 
 /// E(x) = −Σ_{i<j} Jᵢⱼ δ(xᵢ, xⱼ) − Σᵢ hᵢ(xᵢ) over {0 … q − 1}ᵈ.
@@ -140,6 +140,10 @@ impl Model for Potts {
             None => facts.push(("nonzero couplings", self.edges.len().to_string())),
         }
         facts
+    }
+
+    fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
+        Some(self)
     }
 
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 pub use super::Units;
-use super::{Model, Space, check_finite};
+use super::{LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
 
 /// E(v, h) = −b·v − c·h − vᵀW h with h summed out: E(v) = −b·v − Σⱼ log Σ_{hⱼ} exp(hⱼ (cⱼ + (vW)ⱼ)).
@@ -183,6 +183,10 @@ impl Model for Rbm {
             ("hidden units", self.hidden().to_string()),
             ("base rates stored", if self.base_rates.is_some() { "yes" } else { "no" }.into()),
         ]
+    }
+
+    fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
+        Some(self)
     }
 
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {

@@ -3,7 +3,7 @@
 use super::figure::{Colour, Figure};
 use super::numbers::{shortened, with_error};
 use super::rows::{self, Row};
-use crate::estimators::{Estimate, Evidence};
+use crate::estimators::{Direction, Estimate, Evidence};
 
 /// Half-widths from the estimate beyond which an answer is written at the edge: disagreement is what this figure is for.
 const REACH: f64 = 400.0;
@@ -11,7 +11,9 @@ const REACH: f64 = 400.0;
 const NAME: usize = 34;
 
 pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
-    let others = &estimate.diagnostics.evidence;
+    // A lower bound says nothing unless it lies above, and may lie far below.
+    let tells = |other: &&Evidence| other.direction != Direction::Bound || !other.agrees;
+    let others: Vec<&Evidence> = estimate.diagnostics.evidence.iter().filter(tells).collect();
     if others.is_empty() {
         return None;
     }
@@ -30,7 +32,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
         colour: if other.agrees { Colour::Quiet } else { Colour::Other },
         cloud: Vec::new(),
     };
-    let list: Vec<Row> = std::iter::once(first).chain(others.iter().map(row)).collect();
+    let list: Vec<Row> = std::iter::once(first).chain(others.into_iter().map(row)).collect();
     let label = format!("log Z and its {} interval (nats)", rows::percent(level));
     let mut panel = rows::panel(&label, &list, None, REACH);
     if let Some(series) = panel.series.iter_mut().find(|series| series.colour == Colour::Other) {

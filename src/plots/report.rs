@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::figure::Figure;
 use super::numbers::{decimals, significant, with_error};
 use crate::estimators::estimate::{Phase, Role};
-use crate::estimators::{Estimate, Evidence, Guarantee, ScheduleChoice, Verdict};
+use crate::estimators::{Direction, Estimate, Evidence, Guarantee, ScheduleChoice, Verdict};
 use crate::io::record::RunRecord;
 
 const STYLE: &str = include_str!("report.css");
@@ -173,9 +173,15 @@ fn evidence(estimate: &Estimate) -> Markup {
                 @for other in &estimate.diagnostics.evidence {
                     tr {
                         td { (other.source) }
-                        td.number { (with_error(other.log_z, other.std_err)) }
-                        td.number { (decimals(apart(other), 1)) }
-                        td { (says(other)) }
+                        @if other.direction == Direction::Bound {
+                            td.number { (decimals(other.log_z, 2)) " or more" }
+                            td {}
+                            td { @if other.agrees { "holds" } @else { "violated" } }
+                        } @else {
+                            td.number { (with_error(other.log_z, other.std_err)) }
+                            td.number { (decimals(apart(other), 1)) }
+                            td { (says(other)) }
+                        }
                     }
                 }
             }

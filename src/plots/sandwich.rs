@@ -89,12 +89,13 @@ fn answers(estimate: &Estimate) -> Vec<Answer> {
     let pilots = &estimate.trace.pilots;
     let mut answers: Vec<Answer> =
         pilots.iter().map(|p| answer(Colour::Quiet, p.rungs, p.log_z, p.std_err)).collect();
-    answers.extend(estimate.diagnostics.evidence.iter().map(|other| {
+    answers.extend(estimate.diagnostics.evidence.iter().filter_map(|other| {
         let colour = match other.direction {
             Direction::Forward => Colour::Main,
             Direction::Reverse => Colour::Other,
+            Direction::Bound => return None,
         };
-        answer(colour, other.rungs, other.log_z, other.std_err)
+        Some(answer(colour, other.rungs, other.log_z, other.std_err))
     }));
     let direction = match estimate.guarantee {
         Guarantee::UnbiasedZ | Guarantee::Conditional(_) => Some(Colour::Main),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, Array3, s};
+use ndarray::{Array1, Array2, Array3, Axis, s};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
@@ -122,18 +122,22 @@ pub(super) fn boltzmann(given: &Parameters) -> Result<Arc<dyn Model>> {
 }
 
 /// (visible, hidden) and a matrix of weights of that shape, drawn from the generator that comes with it.
-fn random_weights(given: &Parameters) -> Result<(Array2<f64>, Generator)> {
+/// Independent standard normal numbers (visible, hidden), and the stream after them.
+fn random_matrix(given: &Parameters) -> Result<(Array2<f64>, Generator)> {
     let (visible, hidden) = (given.count("visible", 16_384)?, given.count("hidden", 16_384)?);
     if visible * hidden > 1 << 24 {
         let expected = format!("{visible}x{hidden} weights are too many; at most {} here", 1 << 24);
         return Err(Error::setting("reference", &given.spec, expected));
     }
-    let scale = given.number("scale", "a number from 0 to 1000000", |x| x >= 0.0)?;
     let mut generator = given.stream()?.generator();
-    let weights = Array2::from_shape_simple_fn((visible, hidden), || {
-        scale * generator.sample::<f64, _>(StandardNormal)
-    });
-    Ok((weights, generator))
+    let matrix = Array2::from_shape_simple_fn((visible, hidden), || generator.sample(StandardNormal));
+    Ok((matrix, generator))
+}
+
+fn random_weights(given: &Parameters) -> Result<(Array2<f64>, Generator)> {
+    let scale = given.number("scale", "a number from 0 to 1000000", |x| x >= 0.0)?;
+    let (matrix, generator) = random_matrix(given)?;
+    Ok((scale * matrix, generator))
 }
 
 pub(super) fn rbm(given: &Parameters) -> Result<Arc<dyn Model>> {
@@ -142,6 +146,16 @@ pub(super) fn rbm(given: &Parameters) -> Result<Arc<dyn Model>> {
     let visible_bias = normals(&mut generator, weights.nrows(), -0.5, 0.5);
     let hidden_bias = normals(&mut generator, weights.ncols(), -0.3, 0.5);
     Ok(Arc::new(Rbm::new(weights, visible_bias, hidden_bias, units)?))
+}
+
+pub(super) fn memory(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let size = given.number("weight", "a positive number up to 1000000", positive)?;
+    let threshold = given.number("threshold", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x))?;
+    let (signs, _) = random_matrix(given)?;
+    let weights = signs.mapv(|sign| if sign > 0.0 { size } else { -size });
+    let hidden_bias =
+        weights.map_axis(Axis(0), |column| -threshold * column.iter().map(|w| w.max(0.0)).sum::<f64>());
+    Ok(Arc::new(Rbm::new(weights, Array1::zeros(signs.nrows()), hidden_bias, Units::Bits)?))
 }
 
 pub(super) fn gaussian_rbm(given: &Parameters) -> Result<Arc<dyn Model>> {

@@ -11,7 +11,7 @@ mod build;
 mod parameters;
 
 use build::{
-    boltzmann, gaussian, gaussian_rbm, independent, ising, mixture, potts, rbm, spin_glass, two_modes,
+    boltzmann, gaussian, gaussian_rbm, independent, ising, memory, mixture, potts, rbm, spin_glass, two_modes,
 };
 pub use parameters::Parameters;
 
@@ -168,6 +168,22 @@ pub const REFERENCES: &[Reference] = &[
             SEED,
         ],
         build: rbm,
+    },
+    Reference {
+        name: "memory",
+        summary: "a restricted Boltzmann machine with a deep mode at each of some random patterns",
+        parameters: &[
+            parameter("visible", "200", "visible units"),
+            parameter("hidden", "10", "hidden units, one for each pattern"),
+            parameter(
+                "weight",
+                "4",
+                "size of all weights: +weight where the pattern has a one, else -weight",
+            ),
+            parameter("threshold", "0.4", "share of its pattern's ones that a hidden unit must see"),
+            SEED,
+        ],
+        build: memory,
     },
     Reference {
         name: "gaussian-rbm",

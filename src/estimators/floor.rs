@@ -1,0 +1,110 @@
+//! What log Z is certainly not below: evidence that needs no chain to have found the way.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use rayon::prelude::*;
+
+use super::estimate::Direction;
+use super::evidence::Answer;
+use super::phases::Phases;
+use crate::error::Result;
+use crate::math::log_sum_exp;
+use crate::models::Model;
+use crate::paths::Counts;
+
+/// Most landmarks, rows of data and states of chains that bounds start from.
+const STARTS: usize = 256;
+/// Rows whose bounds are computed together.
+const BLOCK: usize = 32;
+/// What single precision may have rounded away in the estimate that the bound is held against: relative to log Z, and in nats.
+const ROUNDING: (f64, f64) = (1e-6, 1e-3);
+
+/// A certain lower bound of log Z, as evidence; `None` where nothing gives one.
+///
+/// Of a model with [`LowerBounds`](crate::models::LowerBounds) the best from its landmarks, from `data` and from `states` that
+/// chains visited; of any other on a finite space, log Σ exp(−E) over the different ones of these.
+pub(crate) fn floor(
+    model: &Arc<dyn Model>,
+    data: Option<ArrayView2<'_, f64>>,
+    states: ArrayView2<'_, f64>,
+    phases: &mut Phases<'_>,
+) -> Result<Option<Answer>> {
+    let bounds = model.lower_bounds();
+    if bounds.is_none() && model.space().values().is_none() {
+        return Ok(None);
+    }
+    let bound = phases.run("lower bound", 1, |monitor| {
+        let mut starts = vec![some(states)];
+        starts.extend(data.map(some));
+        starts.extend(bounds.map(|bounds| bounds.landmarks(STARTS)));
+        let views: Vec<_> = starts.iter().map(|rows| rows.view()).collect();
+        let starts = concatenate(Axis(0), &views).expect("states of one space have one width");
+        let blocks: Vec<_> = starts.axis_chunks_iter(Axis(0), BLOCK).collect();
+        let found: Vec<f64> = blocks
+            .into_par_iter()
+            .flat_map_iter(|block| match model.lower_bounds() {
+                Some(bounds) => bounds.lower_bounds(block),
+                None => -model.energy(block),
+            })
+            .collect();
+        let best = match bounds {
+            Some(_) => found.into_iter().filter(|bound| bound.is_finite()).fold(f64::NEG_INFINITY, f64::max),
+            None => total(&starts, &found),
+        };
+        monitor.advance(1);
+        Ok((best, Counts { energy_evaluations: starts.nrows() as u64, ..Counts::default() }))
+    })?;
+    let error = ROUNDING.1.max(ROUNDING.0 * bound.abs());
+    Ok(bound.is_finite().then(|| Answer {
+        source: "a certain lower bound".into(),
+        walk: (Direction::Bound, 0),
+        found: (bound, error),
+        below: f64::INFINITY,
+    }))
+}
+
+/// At most `STARTS` of the rows, evenly spaced.
+fn some(rows: ArrayView2<'_, f64>) -> Array2<f64> {
+    rows.slice(s![..;rows.nrows().div_ceil(STARTS).max(1), ..]).to_owned()
+}
+
+/// log Σ exp(−E) over the rows that differ.
+fn total(states: &Array2<f64>, log_densities: &[f64]) -> f64 {
+    let mut seen = HashSet::new();
+    let mut different = Vec::new();
+    for (state, log_density) in states.rows().into_iter().zip(log_densities) {
+        if seen.insert(state.iter().map(|x| x.to_bits()).collect::<Vec<u64>>()) {
+            different.push(*log_density);
+        }
+    }
+    log_sum_exp(&different)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Domain, FunctionModel, Space};
+    use ndarray::array;
+
+    #[test]
+    fn a_state_counts_once() {
+        let model: Arc<dyn Model> =
+            Arc::new(FunctionModel::new(Space::new(2, Domain::Bits), |x| x[0] + x[1]));
+        let states = array![[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]];
+        let mut phases = Phases::new(&crate::estimators::Silent);
+        let data = array![[0.0, 1.0], [0.0, 0.0]];
+        let found = floor(&model, Some(data.view()), states.view(), &mut phases).expect("energies");
+        let bound = found.expect("a finite space").found.0;
+        assert!((bound - (1.0 + (-1f64).exp() + (-2f64).exp()).ln()).abs() < 1e-12, "{bound}");
+    }
+
+    #[test]
+    fn continuous_spaces_have_no_states_to_count() {
+        let model: Arc<dyn Model> =
+            Arc::new(FunctionModel::new(Space::new(1, Domain::Real), |x| x[0] * x[0]));
+        let mut phases = Phases::new(&crate::estimators::Silent);
+        assert!(floor(&model, None, array![[0.0]].view(), &mut phases).expect("nothing").is_none());
+    }
+}
