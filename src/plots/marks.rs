@@ -49,14 +49,14 @@ pub(super) fn swatch(marks: &Marks, [x, y]: [f64; 2], width: f64, colour: Rgb) -
         Marks::Dashed(_) | Marks::Vertical(_) | Marks::Horizontal(_) => stroke(GUIDE, true),
         Marks::Band(_) => block(PALE),
         Marks::Bars(_) => block(BAR),
-        Marks::Points(_) => dot(DOT, 1.0),
+        Marks::Points(_) | Marks::Words(..) => dot(DOT, 1.0),
         Marks::Cloud(_) => dot(SPECK, 1.0),
         Marks::Whiskers(_) | Marks::ErrorBars(_) => {
             let mut items = stroke(WHISKER, false);
             items.extend(dot(DOT, 1.0));
             items
         }
-        Marks::Words(..) | Marks::Raster(_) => Vec::new(),
+        Marks::Raster(_) => Vec::new(),
     }
 }
 
