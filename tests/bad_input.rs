@@ -110,6 +110,23 @@ const CASES: &[Case] = &[
     case("evaluate model.npz --data text.npz", &["text.npz"]),
     // Outputs, found out before the computation.
     case("estimate ref:ising --out no/such/out.json", &["no/such/out.json", "not a directory"]),
+    // Replays.
+    case("estimate ref:rbm --replay missing.json", &["missing.json", "No such file"]),
+    case("estimate ref:rbm --replay run.json", &["run.json", "another model"]),
+    case("estimate model.npz --replay damaged.json", &["damaged.json", "log_z"]),
+    case("estimate model.npz --replay undecided.json", &["undecided.json", "no decisions", "run again"]),
+    case("estimate model.npz --replay impossible.json", &["impossible.json", "--chains 0"]),
+    case(
+        "estimate model.npz --replay run.json --seed 3",
+        &["'--replay <RUN.json>' cannot be used with '--seed <N>'"],
+    ),
+    case(
+        "estimate model.npz --replay run.json --max-time 9 --rungs 5",
+        &["--replay", "--max-time", "--rungs"],
+    ),
+    case("estimate model.npz --replay run.json --temperature 2", &["--replay", "--temperature"]),
+    case("estimate model.npz --replay run.json --data bits.npy", &["--data bits.npy", "used no data"]),
+    case("estimate model.npz --replay run.json --out run.json", &["--out would overwrite"]),
     case("estimate ref:ising --out .", &["--out must end in .json"]),
     case("estimate ref:ising --out out.npz", &["out.npz", ".json"]),
     case("estimate ref:ising --out folder.json", &["folder.json", "is a directory"]),
@@ -220,6 +237,14 @@ fn inputs() -> TempDir {
     let record = fs::read_to_string(at("run.json")).expect("written");
     fs::write(at("future.json"), record.replace("\"format\":1", "\"format\":99")).expect("writable");
     fs::write(at("damaged.json"), record.replace("\"log_z\":", "\"logz\":")).expect("writable");
+    let annealed = lnz(directory.path(), "estimate model.npz --method ais --out annealed.json --quiet");
+    assert!(annealed.status.success(), "{}", String::from_utf8_lossy(&annealed.stderr));
+    let record = fs::read_to_string(at("annealed.json")).expect("written");
+    fs::write(at("undecided.json"), record.replace("\"decisions\":", "\"indecisions\":")).expect("writable");
+    let decided = "\"chains\":1024,\"rungs\":128,\"out_of_time\"";
+    assert!(record.contains(decided), "{record}");
+    let nothing = decided.replace("1024", "0");
+    fs::write(at("impossible.json"), record.replace(decided, &nothing)).expect("writable");
     fs::create_dir(at("folder.json")).expect("writable");
     directory
 }
