@@ -274,6 +274,26 @@ fn records_repeat_their_run() {
 }
 
 #[test]
+fn schedules_come_from_files() {
+    let directory = temporary();
+    machine(directory.path());
+    let record = |arguments: &str| {
+        ok(directory.path(), &format!("estimate model.npz --method ais {arguments}"), 0);
+        RunRecord::read(&directory.path().join("out.json")).expect("a record").estimate
+    };
+    fs::write(directory.path().join("betas.txt"), "0\n0.01, 0.1\n0.5\n1\n").expect("writable");
+    let text = record("--schedule betas.txt --out out.json");
+    assert_eq!(text.trace.schedule, [0.0, 0.01, 0.1, 0.5, 1.0]);
+    assert_eq!(text.trace, record("--schedule 0,0.01,0.1,0.5,1 --out out.json").trace);
+
+    ok(directory.path(), "estimate model.npz --method ais --seed 9 --out run.json", 0);
+    let run = RunRecord::read(&directory.path().join("run.json")).expect("a record").estimate;
+    let again = record("--schedule run.json --out out.json");
+    assert_eq!(again.trace.schedule, run.trace.schedule);
+    assert_ne!(again.log_z, run.log_z);
+}
+
+#[test]
 fn a_replay_prints_what_its_run_printed() {
     let directory = temporary();
     let model = "ref:rbm?visible=60&hidden=40";

@@ -76,6 +76,7 @@ impl Arguments {
         let mut inputs = vec![Path::new(&self.model)];
         inputs.extend(self.training.data.as_deref());
         inputs.extend(self.replay.as_deref());
+        inputs.extend(self.walk.schedule_file());
         if let Some(path) = &self.out {
             output::check(path, &["json"], &inputs)?;
         }
