@@ -274,6 +274,15 @@ fn records_repeat_their_run() {
 }
 
 #[test]
+fn no_terminal_no_progress() {
+    let directory = temporary();
+    let output = lnz(directory.path(), "estimate ref:rbm --method ais");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.lines().all(|line| line.starts_with("warning: ")), "{errors}");
+    assert!(lnz(directory.path(), "estimate ref:rbm --method ais --quiet").stderr.is_empty());
+}
+
+#[test]
 fn schedules_come_from_files() {
     let directory = temporary();
     machine(directory.path());
