@@ -48,7 +48,7 @@
 //! 2. *Converged* needs an effective sample size of 100, a light tail of the weights (Pareto k̂) *and* independent evidence that
 //!    agrees and is precise enough to disagree. Weights alone cannot see a mode that no chain visited.
 //! 3. One seed gives the same bits on any number of threads, for one binary, instruction set and settings. Where the clock decides
-//!    (`max_time`), the run record keeps what it decided.
+//!    (`max_time`), the run record keeps [what it decided](estimators::Decisions), and a replay follows that.
 //! 4. Log-weights are f64 sums whatever the precision of the energies, and no sum is taken outside the log domain.
 //!
 //! # What it does not do

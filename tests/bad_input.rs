@@ -90,6 +90,17 @@ const CASES: &[Case] = &[
     case("estimate ref:ising --schedule 0,0.6,0.5,1", &["--schedule", "0.6 before 0.5", "rises"]),
     case("estimate ref:ising --schedule 0.1,1", &["--schedule", "from 0 to 1"]),
     case("estimate ref:ising --schedule 0,nan,1", &["--schedule", "'0,nan,1'"]),
+    case("estimate ref:ising --schedule missing.txt", &["'missing.txt'", "equal-barrier", "no such file"]),
+    case(
+        "estimate ref:ising --schedule falling.txt",
+        &["falling.txt: line 3: 0.5 after 0.6", "rises strictly from 0 to 1"],
+    ),
+    case("estimate ref:ising --schedule short.txt", &["short.txt: line 2: it ends at 0.5"]),
+    case("estimate ref:ising --schedule text.npz", &["text.npz: line 1: `not an archive` is not a number"]),
+    case("estimate ref:ising --schedule run.json", &["run.json", "a run of enumeration has no schedule"]),
+    case("estimate ref:ising --schedule damaged.json", &["damaged.json", "log_z"]),
+    case("estimate ref:ising --schedule annealed.json --rungs 7", &["--rungs 7", "has 128"]),
+    case("estimate ref:ising --schedule annealed.json --out annealed.json", &["--out would overwrite"]),
     case("estimate ref:ising --schedule 0,0.5,1 --rungs 7", &["--rungs 7", "has 2"]),
     case("estimate ref:ising --temperature 0", &["--temperature 0", "positive"]),
     case("estimate ref:ising --temperature -2", &["--temperature -2"]),
@@ -110,6 +121,23 @@ const CASES: &[Case] = &[
     case("evaluate model.npz --data text.npz", &["text.npz"]),
     // Outputs, found out before the computation.
     case("estimate ref:ising --out no/such/out.json", &["no/such/out.json", "not a directory"]),
+    // Replays.
+    case("estimate ref:rbm --replay missing.json", &["missing.json", "No such file"]),
+    case("estimate ref:rbm --replay run.json", &["run.json", "another model"]),
+    case("estimate model.npz --replay damaged.json", &["damaged.json", "log_z"]),
+    case("estimate model.npz --replay undecided.json", &["undecided.json", "no decisions", "run again"]),
+    case("estimate model.npz --replay impossible.json", &["impossible.json", "--chains 0"]),
+    case(
+        "estimate model.npz --replay run.json --seed 3",
+        &["'--replay <RUN.json>' cannot be used with '--seed <N>'"],
+    ),
+    case(
+        "estimate model.npz --replay run.json --max-time 9 --rungs 5",
+        &["--replay", "--max-time", "--rungs"],
+    ),
+    case("estimate model.npz --replay run.json --temperature 2", &["--replay", "--temperature"]),
+    case("estimate model.npz --replay run.json --data bits.npy", &["--data bits.npy", "used no data"]),
+    case("estimate model.npz --replay run.json --out run.json", &["--out would overwrite"]),
     case("estimate ref:ising --out .", &["--out must end in .json"]),
     case("estimate ref:ising --out out.npz", &["out.npz", ".json"]),
     case("estimate ref:ising --out folder.json", &["folder.json", "is a directory"]),
@@ -187,6 +215,8 @@ fn inputs() -> TempDir {
     fs::write(at("garbage.npz"), (0..=255u8).rev().cycle().take(4096).collect::<Vec<_>>()).expect("writable");
     fs::write(at("text.csv"), "1,0,1,0\n0,1,0,1\n").expect("writable");
     fs::write(at("pickle.pt"), b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").expect("writable");
+    fs::write(at("falling.txt"), "0\n0.6\n0.5\n1\n").expect("writable");
+    fs::write(at("short.txt"), "0\n0.25,0.5\n").expect("writable");
     fs::write(at("text.npz"), "not an archive\n").expect("writable");
     let bias = |n: usize| ones(&[n]);
     npz(&at("nan.npz"), &[("W", with(ones(&[4, 3]), f64::NAN)), ("b", bias(4)), ("c", bias(3))]);
@@ -220,6 +250,14 @@ fn inputs() -> TempDir {
     let record = fs::read_to_string(at("run.json")).expect("written");
     fs::write(at("future.json"), record.replace("\"format\":1", "\"format\":99")).expect("writable");
     fs::write(at("damaged.json"), record.replace("\"log_z\":", "\"logz\":")).expect("writable");
+    let annealed = lnz(directory.path(), "estimate model.npz --method ais --out annealed.json --quiet");
+    assert!(annealed.status.success(), "{}", String::from_utf8_lossy(&annealed.stderr));
+    let record = fs::read_to_string(at("annealed.json")).expect("written");
+    fs::write(at("undecided.json"), record.replace("\"decisions\":", "\"indecisions\":")).expect("writable");
+    let decided = "\"chains\":1024,\"rungs\":128,\"out_of_time\"";
+    assert!(record.contains(decided), "{record}");
+    let nothing = decided.replace("1024", "0");
+    fs::write(at("impossible.json"), record.replace(decided, &nothing)).expect("writable");
     fs::create_dir(at("folder.json")).expect("writable");
     directory
 }

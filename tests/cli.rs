@@ -274,6 +274,76 @@ fn records_repeat_their_run() {
     assert_eq!(one.settings, two.settings);
 }
 
+#[test]
+fn no_terminal_no_progress() {
+    let directory = temporary();
+    let output = lnz(directory.path(), "estimate ref:rbm --method ais");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.lines().all(|line| line.starts_with("warning: ")), "{errors}");
+    assert!(lnz(directory.path(), "estimate ref:rbm --method ais --quiet").stderr.is_empty());
+}
+
+#[test]
+fn schedules_come_from_files() {
+    let directory = temporary();
+    machine(directory.path());
+    let record = |arguments: &str| {
+        ok(directory.path(), &format!("estimate model.npz --method ais {arguments}"), 0);
+        RunRecord::read(&directory.path().join("out.json")).expect("a record").estimate
+    };
+    fs::write(directory.path().join("betas.txt"), "0\n0.01, 0.1\n0.5\n1\n").expect("writable");
+    let text = record("--schedule betas.txt --out out.json");
+    assert_eq!(text.trace.schedule, [0.0, 0.01, 0.1, 0.5, 1.0]);
+    assert_eq!(text.trace, record("--schedule 0,0.01,0.1,0.5,1 --out out.json").trace);
+
+    ok(directory.path(), "estimate model.npz --method ais --seed 9 --out run.json", 0);
+    let run = RunRecord::read(&directory.path().join("run.json")).expect("a record").estimate;
+    let again = record("--schedule run.json --out out.json");
+    assert_eq!(again.trace.schedule, run.trace.schedule);
+    assert_ne!(again.log_z, run.log_z);
+}
+
+#[test]
+fn a_replay_prints_what_its_run_printed() {
+    let directory = temporary();
+    let model = "ref:rbm?visible=60&hidden=40";
+    // Far too short for this target: the clock decides, and not the same every time.
+    let options = "--method ais --max-time 0.2 --target-se 0.001 --temperature 0.7 --level 0.9";
+    let first = lnz(directory.path(), &format!("estimate {model} {options} --out one.json"));
+    let again = lnz(directory.path(), &format!("estimate {model} --replay one.json --out two.json"));
+    let printed = |output: &Output| timeless(&String::from_utf8_lossy(&output.stdout));
+    assert!(printed(&first).starts_with("log Z = "), "{first:?}");
+    assert_eq!(printed(&first), printed(&again));
+    assert_eq!(first.status.code(), again.status.code());
+    assert_eq!(first.stderr, again.stderr);
+    let record = |name: &str| RunRecord::read(&directory.path().join(name)).expect("a record");
+    let (one, two) = (record("one.json"), record("two.json"));
+    assert!(one.estimate.trace.decisions.expect("made").out_of_time);
+    assert_eq!(one.estimate.trace, two.estimate.trace);
+    assert_eq!((one.settings, one.temperature), (two.settings, two.temperature));
+}
+
+#[test]
+fn a_replay_that_differs_says_so() {
+    let directory = temporary();
+    let (_, states) = machine(directory.path());
+    let data = |name: &str, states: &Array2<f64>| {
+        write_npy(&directory.path().join(name), states.view().into_dyn()).expect("writable");
+    };
+    data("data.npy", &states.mapv(|x| 0.8 * x));
+    data("other.npy", &states.mapv(|_| 0.8));
+    ok(directory.path(), "estimate model.npz --method ais --data data.npy --binarize 0.5 --out run.json", 0);
+    let differs = |arguments: &str| {
+        let output = lnz(directory.path(), &format!("estimate model.npz --replay run.json {arguments}"));
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).contains("this is not the log Z")
+    };
+    assert!(!differs(""));
+    assert!(differs("--data other.npy"));
+    fs::rename(directory.path().join("data.npy"), directory.path().join("moved.npy")).expect("renamed");
+    assert!(!differs("--data moved.npy"));
+}
+
 /// log p of every state, by a sum over all of them.
 #[test]
 fn the_likelihood_is_that_of_brute_force() {

@@ -44,6 +44,32 @@ fn the_same_bits_on_any_number_of_threads() {
     }
 }
 
+/// Where the clock decided, a run that follows what it decided gives the same bits, however long it may take.
+#[test]
+fn a_replay_follows_what_the_clock_decided() {
+    for (spec, methods) in [
+        ("ref:rbm?visible=60&hidden=20", &["ais", "sandwich", "reverse-ais", "ti", "importance"][..]),
+        ("ref:mixture?dim=8", &["ais", "ti"][..]),
+    ] {
+        let model = builtin::parse(spec).unwrap();
+        for method in methods {
+            let estimate =
+                |settings: &Settings| by_name(method).unwrap().estimate(&model, settings, &Silent).unwrap();
+            let cut = Settings { seed: 7, target_se: 0.001, max_time: 0.1, ..Settings::default() };
+            let run = estimate(&cut);
+            let decisions = run.trace.decisions.unwrap();
+            assert!(decisions.out_of_time, "{method} on {spec}: the clock decided nothing");
+            let again = estimate(&Settings { max_time: 1e9, replay: Some(decisions), ..cut });
+            assert_eq!(run.log_z.to_bits(), again.log_z.to_bits(), "{method} on {spec}");
+            assert_eq!(run.trace, again.trace);
+            assert_eq!(run.diagnostics, again.diagnostics);
+            assert_eq!(run.warnings, again.warnings);
+            assert_eq!(run.verdict, again.verdict);
+            assert_eq!(run.cost.counts, again.cost.counts);
+        }
+    }
+}
+
 /// Work done by one run at fixed settings. A change of these numbers is a change of cost that a reader should see.
 #[test]
 fn evaluations_are_pinned() {

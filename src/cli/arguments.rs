@@ -1,6 +1,6 @@
 //! Options that several subcommands share, and how their values are read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -87,12 +87,31 @@ pub(crate) struct Walk {
     /// Steps of the schedule [default: as many as pilots find are needed]
     #[arg(long, value_name = "K", value_parser = count, allow_negative_numbers = true)]
     rungs: Option<usize>,
-    /// Where the rungs lie: equal-barrier, linear, sigmoidal, or the betas themselves, 0,…,1
+    /// Where the rungs lie: equal-barrier, linear, sigmoidal, the betas themselves, 0,…,1, or a file: text with betas, or the
+    /// RUN.json of a run whose schedule is to be used again
     #[arg(long, value_name = "S", default_value = "equal-barrier", value_parser = schedule, allow_negative_numbers = true)]
-    schedule: ScheduleChoice,
+    schedule: Rungs,
     /// Confidence level of the interval
     #[arg(long, value_name = "P", default_value = "0.95", value_parser = level, allow_negative_numbers = true)]
     level: f64,
+}
+
+/// What `--schedule` says.
+#[derive(Clone, Debug, PartialEq)]
+enum Rungs {
+    Chosen(ScheduleChoice),
+    /// A file that holds them.
+    File(PathBuf),
+}
+
+impl Walk {
+    /// The file that the schedule comes from.
+    pub(crate) fn schedule_file(&self) -> Option<&Path> {
+        match &self.schedule {
+            Rungs::File(path) => Some(path),
+            Rungs::Chosen(_) => None,
+        }
+    }
 }
 
 /// The settings that the options make, checked, also against the memory that they would need.
@@ -112,7 +131,10 @@ pub(crate) fn settings(
     if let Some(walk) = walk {
         settings.chains = walk.chains;
         settings.rungs = walk.rungs;
-        settings.schedule = walk.schedule.clone();
+        settings.schedule = match &walk.schedule {
+            Rungs::Chosen(choice) => choice.clone(),
+            Rungs::File(path) => ScheduleChoice::Given(io::read_schedule(path)?.betas().to_vec()),
+        };
         settings.level = walk.level;
     }
     settings.check()?;
@@ -219,17 +241,21 @@ fn level(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number between 0.01 and 0.999999, such as 0.95".into())
 }
 
-fn schedule(text: &str) -> Result<ScheduleChoice, String> {
-    match text {
-        "equal-barrier" => return Ok(ScheduleChoice::EqualBarrier),
-        "linear" => return Ok(ScheduleChoice::Linear),
-        "sigmoidal" => return Ok(ScheduleChoice::Sigmoidal),
-        _ => {}
+fn schedule(text: &str) -> Result<Rungs, String> {
+    let betas = || text.split(',').map(number).collect::<Option<Vec<f64>>>();
+    let choice = match text {
+        "equal-barrier" => Some(ScheduleChoice::EqualBarrier),
+        "linear" => Some(ScheduleChoice::Linear),
+        "sigmoidal" => Some(ScheduleChoice::Sigmoidal),
+        _ => betas().map(ScheduleChoice::Given),
+    };
+    match choice {
+        Some(choice) => Ok(Rungs::Chosen(choice)),
+        None if Path::new(text).exists() => Ok(Rungs::File(text.into())),
+        None => Err("must be equal-barrier, linear, sigmoidal, betas that rise from 0 to 1, such as 0,0.5,1, or a file \
+                     with such betas or a run; there is no such file"
+            .into()),
     }
-    let betas: Option<Vec<f64>> = text.split(',').map(number).collect();
-    betas.map(ScheduleChoice::Given).ok_or_else(|| {
-        "must be equal-barrier, linear, sigmoidal, or betas that rise from 0 to 1, such as 0,0.5,1".into()
-    })
 }
 
 #[cfg(test)]
@@ -250,8 +276,11 @@ mod tests {
 
     #[test]
     fn schedules_are_names_or_numbers() {
-        assert_eq!(schedule("linear"), Ok(ScheduleChoice::Linear));
-        assert_eq!(schedule("0, 0.5,1"), Ok(ScheduleChoice::Given(vec![0.0, 0.5, 1.0])));
+        assert_eq!(schedule("linear"), Ok(Rungs::Chosen(ScheduleChoice::Linear)));
+        let given = ScheduleChoice::Given(vec![0.0, 0.5, 1.0]);
+        assert_eq!(schedule("0, 0.5,1"), Ok(Rungs::Chosen(given)));
+        let file = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
+        assert_eq!(schedule(&file), Ok(Rungs::File(file.into())));
         for text in ["", "quadratic", "0,x,1", "0,nan,1", "0,,1"] {
             assert!(schedule(text).is_err(), "{text}");
         }

@@ -10,7 +10,7 @@ use lnz::io::RunRecord;
 use lnz::io::record::{DataRecord, ModelRecord};
 use lnz::models::Model;
 
-use super::arguments::{self, Effort, Running, Training, Walk};
+use super::arguments::{self, Effort, Running, Training, Walk, setting};
 use super::model::{Options, Source};
 use super::pictures::{self, Pictures};
 use super::progress::Progress;
@@ -20,6 +20,20 @@ use super::{Report, output, print};
 const SOON: f64 = 10.0;
 /// Most memory that `auto` gives to one, in bytes.
 const SMALL: f64 = 4e9;
+
+/// Options that a record holds.
+const RECORDED: &[&str] = &[
+    "method",
+    "target_se",
+    "max_time",
+    "seed",
+    "chains",
+    "rungs",
+    "schedule",
+    "level",
+    "binarize",
+    "temperature",
+];
 
 /// Estimate log Z of a model, with an error bar and a verdict
 ///
@@ -40,6 +54,10 @@ pub(crate) struct Arguments {
     training: Training,
     #[command(flatten)]
     options: Options,
+    /// Make the run of a record again, to the bit on the same machine: its method, settings and temperature, and as much as its
+    /// time limit allowed then. --data says where its data are now
+    #[arg(long, value_name = "RUN.json", conflicts_with_all = RECORDED)]
+    replay: Option<PathBuf>,
     /// Write the run record, with log-weights, schedule and pilots, for lnz evaluate and for plots
     #[arg(long, value_name = "RUN.json")]
     out: Option<PathBuf>,
@@ -57,35 +75,111 @@ impl Arguments {
         self.running.start()?;
         let mut inputs = vec![Path::new(&self.model)];
         inputs.extend(self.training.data.as_deref());
+        inputs.extend(self.replay.as_deref());
+        inputs.extend(self.walk.schedule_file());
         if let Some(path) = &self.out {
             output::check(path, &["json"], &inputs)?;
         }
         self.pictures.check()?;
-        let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
-        let source = self.options.load(&self.model)?;
-        let data = self.training.read(&source.model.space())?;
-        let examples = data.as_ref().map_or(0, ndarray::ArrayBase::nrows);
-        let settings = arguments::settings(&self.effort, Some(&self.walk), data, &source.model.space())?;
-        let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
-        let estimate = estimator.estimate(&source.model, &settings, &Progress::new(self.running.quiet))?;
+        let replayed = match &self.replay {
+            Some(path) => Some((path.as_path(), RunRecord::read(path)?)),
+            None => None,
+        };
+        let mut task = match &replayed {
+            Some((path, record)) => self.again(path, record)?,
+            None => self.asked()?,
+        };
+        let model = &task.source.model;
+        let estimate = task.estimator.estimate(model, &task.settings, &Progress::new(self.running.quiet))?;
         let record = RunRecord::new(
-            command(estimator.name()),
-            ModelRecord::new(&source.model, &source.name, &source.digest),
-            self.options.temperature,
-            self.training.data.as_ref().map(|path| DataRecord {
-                source: path.display().to_string(),
-                examples,
-                binarize: self.training.binarize,
-            }),
-            &settings,
+            task.command,
+            ModelRecord::new(model, &task.source.name, &task.source.digest),
+            task.temperature,
+            task.data,
+            replayed.as_ref().map_or(&task.settings, |(_, record)| &record.settings),
             &estimate,
         );
         if let Some(path) = &self.out {
             record.write(path).map_err(output::failed)?;
         }
-        self.pictures.draw(|| pictures::of_run(&record, Some(&source.model)))?;
-        Ok(report(&source, self.options.temperature, &estimate, self.json, self.running.quiet))
+        self.pictures.draw(|| pictures::of_run(&record, Some(model)))?;
+        if let Some((path, record)) = &replayed
+            && !record.is_repeated_by(&estimate)
+        {
+            task.source.warnings.push(format!(
+                "this is not the log Z = {} of {}: the data changed, or its numbers are those of another machine or version (lnz {})",
+                record.estimate.log_z,
+                path.display(),
+                record.lnz
+            ));
+        }
+        Ok(report(&task.source, task.temperature, &estimate, self.json, self.running.quiet))
     }
+
+    /// What the options ask for.
+    fn asked(&self) -> Result<Task> {
+        let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
+        let source = self.options.load(&self.model)?;
+        let data = self.training.read(&source.model.space())?;
+        let recorded = self.training.data.as_ref().zip(data.as_ref()).map(|(path, rows)| DataRecord {
+            source: path.display().to_string(),
+            examples: rows.nrows(),
+            binarize: self.training.binarize,
+        });
+        let settings = arguments::settings(&self.effort, Some(&self.walk), data, &source.model.space())?;
+        let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
+        Ok(Task {
+            source,
+            temperature: self.options.temperature,
+            data: recorded,
+            settings,
+            estimator,
+            command: command(estimator.name()),
+        })
+    }
+
+    /// What a record's run was.
+    fn again(&self, path: &Path, record: &RunRecord) -> Result<Task> {
+        let mut settings = record.replay(path)?;
+        let temperature = record.temperature;
+        let source = self.options.at(temperature).load(&self.model)?;
+        record.check_model(path, &source.model, &source.name, &source.digest, temperature)?;
+        let data = match (&record.data, &self.training.data) {
+            (Some(data), moved) => {
+                let file = moved.clone().unwrap_or_else(|| PathBuf::from(&data.source));
+                let rows = arguments::read_rows(&file, data.binarize, &source.model.space())?;
+                if rows.nrows() != data.examples {
+                    let expected = format!(
+                        "holds {} examples, but the run of {} used {}; name the file that it used",
+                        rows.nrows(),
+                        path.display(),
+                        data.examples
+                    );
+                    return Err(setting("--data", file.display(), expected).into());
+                }
+                settings.data = Some(rows);
+                Some(DataRecord { source: file.display().to_string(), ..data.clone() })
+            }
+            (None, Some(file)) => {
+                let expected = format!("the run of {} used no data; leave --data out", path.display());
+                return Err(setting("--data", file.display(), expected).into());
+            }
+            (None, None) => None,
+        };
+        let estimator = estimators::by_name(&record.estimate.method)?;
+        Ok(Task { source, temperature, data, settings, estimator, command: print::command().join(" ") })
+    }
+}
+
+/// What is to be run.
+struct Task {
+    source: Source,
+    temperature: f64,
+    data: Option<DataRecord>,
+    settings: Settings,
+    estimator: &'static dyn Estimator,
+    /// What repeats it.
+    command: String,
 }
 
 /// The arguments that this run was started with, but with the method that was chosen.

@@ -43,6 +43,7 @@ impl Estimator for Ais {
     ) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
         let plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
+        monitor.follows(evidence::rounds(plan.path.as_ref()));
         let run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
         let (log_z, std_err) = plan.upward(&run);
         let found = evidence::gather(model, &plan, settings, &mut phases)?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::settings::Decisions;
 use super::warnings::Warning;
 pub use crate::paths::Counts;
 
@@ -275,6 +276,9 @@ pub struct Trace {
     pub rungs: Vec<Rung>,
     /// log Ẑ and the like of each pilot.
     pub pilots: Vec<PilotRecord>,
+    /// What a replay follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<Decisions>,
     /// States of the model, picked by weight where chains ended (or exact draws, where a run started from such): a few to look at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub draws: Vec<Vec<f64>>,

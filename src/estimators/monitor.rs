@@ -6,6 +6,8 @@ pub trait Monitor: Sync {
     fn begin(&self, phase: &str, total: u64);
     /// So many more units are done.
     fn advance(&self, units: u64);
+    /// What follows the phase that begins next should take `times` as long as it does.
+    fn follows(&self, _times: f64) {}
     /// The running effective sample size, where there is one.
     fn effective_sample_size(&self, _ess: f64) {}
     /// A line worth keeping, such as a pilot's result.

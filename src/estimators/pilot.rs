@@ -9,7 +9,7 @@ use super::annealing::{Annealed, forward};
 use super::estimate::{PilotRecord, Role, Rung};
 use super::phases::Phases;
 use super::resampling::systematic;
-use super::settings::{ScheduleChoice, Settings};
+use super::settings::{Decisions, ScheduleChoice, Settings};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::roots::bisect;
@@ -59,8 +59,8 @@ pub struct Plan {
     pub barrier: f64,
     /// What each pilot found.
     pub records: Vec<PilotRecord>,
-    /// Whether the time limit cut the rungs short.
-    pub out_of_time: bool,
+    /// What was settled, for a replay to follow.
+    pub decisions: Decisions,
 }
 
 impl Plan {
@@ -93,7 +93,7 @@ impl Plan {
     pub(crate) fn warnings(&self, std_err: f64, settings: &Settings) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if std_err > settings.target_se && settings.budget.is_none() {
-            let (target, out_of_time) = (settings.target_se, self.out_of_time);
+            let (target, out_of_time) = (settings.target_se, self.decisions.out_of_time);
             warnings.push(Warning::TargetMissed { std_err, target, out_of_time });
         }
         if self.path.base_rates_guessed() {
@@ -109,7 +109,8 @@ impl Plan {
 /// variance is above 1.25; each runs at the schedule that the one before it suggested. The variance of log-weights falls
 /// as 1/K at best, so K = K_pilot · s²/0.7 rungs, and no fewer than the pilot's, give ESS ≈ N/2; N = 1,024 chains, or as many as
 /// the target standard error needs by SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs, so that
-/// all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few.
+/// all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few; or
+/// `replay` says what an earlier run decided, and no clock is asked.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for settings that make no sense; as [`forward`].
@@ -142,7 +143,11 @@ pub fn plan(
             Some(budget) => (phases.cost.counts.sweeps as f64 + next) / budget as f64,
             None => (start.elapsed().as_secs_f64() + pace * next) / settings.max_time,
         };
-        if settled || (!records.is_empty() && share > SHARE) {
+        let stop = match settings.replay {
+            Some(decided) => records.len() >= decided.pilots,
+            None => share > SHARE,
+        };
+        if settled || (!records.is_empty() && stop) {
             break;
         }
         let name = format!("pilot {}", records.len() + 1);
@@ -213,10 +218,13 @@ pub fn plan(
             None => wanted.max(LEAST_RUNGS as f64).min(affordable).ceil() as usize,
         })
     };
-    let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
+    let pilots = records.len();
+    let decisions = settings.replay.unwrap_or(Decisions { pilots, chains, rungs, sweeps: None, out_of_time });
+    let Decisions { chains, rungs, .. } = decisions;
+    let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     phases.role = Role::Answer;
-    Ok(Plan { path, schedule, chains, barrier, records, out_of_time })
+    Ok(Plan { path, schedule, chains, barrier, records, decisions })
 }
 
 /// Fits the path to what short runs from its explorers found together; `None` if it has none.

@@ -83,6 +83,7 @@ impl Weighted {
                 log_weights: weights.log().to_vec(),
                 rungs: run.rungs,
                 pilots: plan.records,
+                decisions: Some(plan.decisions),
                 draws,
             },
         })

@@ -60,6 +60,7 @@ impl Estimator for ReverseAis {
         let plan = pilot::plan(model, settings, |_| Rounds { answer: 1.0, evidence: 1.0 }, &mut phases)?;
         let stream = Stream::new(settings.seed);
         let starts = exact_draws(model, plan.chains, stream.child(6))?.ok_or_else(no_sampler)?;
+        monitor.follows(1.0);
         let run = descend(&plan, &starts, stream.child(4), &mut phases)?;
         phases.role = Role::Evidence;
         let up = plan.anneal("forward run", stream.child(3), &mut phases)?;
@@ -120,6 +121,7 @@ impl Estimator for Sandwich {
         };
         let plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let stream = Stream::new(settings.seed);
+        monitor.follows(if exact { 1.0 } else { evidence::rounds(plan.path.as_ref()) });
         let up = plan.anneal("annealing", stream.child(2), &mut phases)?;
         let (low, low_error) = plan.upward(&up);
         let mut forward = Weighted {

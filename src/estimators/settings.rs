@@ -23,6 +23,23 @@ pub enum ScheduleChoice {
     Given(Vec<f64>),
 }
 
+/// What the clock decided in a run, with what else a reader of the record would ask for: the same settings and the same
+/// decisions give the same numbers, however fast the machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decisions {
+    /// Pilots that ran.
+    pub pilots: usize,
+    /// Chains planned for the reported round.
+    pub chains: usize,
+    /// Its rungs.
+    pub rungs: usize,
+    /// Sweeps a rung and direction, where the estimator integrates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweeps: Option<usize>,
+    /// Whether the time limit made any of them less than was wanted.
+    pub out_of_time: bool,
+}
+
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +64,9 @@ pub struct Settings {
     /// Rows of data in the model's space, to fit the reference to.
     #[serde(skip)]
     pub data: Option<Array2<f64>>,
+    /// Decisions of an earlier run to follow, instead of the clock.
+    #[serde(skip)]
+    pub replay: Option<Decisions>,
 }
 
 impl Default for Settings {
@@ -61,6 +81,7 @@ impl Default for Settings {
             seed: 1,
             level: 0.95,
             data: None,
+            replay: None,
         }
     }
 }
@@ -94,7 +115,7 @@ impl Settings {
                 ),
             ));
         }
-        if let Some(chains) = self.chains
+        if let Some(chains) = self.replay.map(|decided| decided.chains).or(self.chains)
             && !(2..=1 << 24).contains(&chains)
         {
             return Err(Error::setting(
@@ -103,7 +124,7 @@ impl Settings {
                 "between 2 and 16777216 chains make an error bar",
             ));
         }
-        if let Some(rungs) = self.rungs
+        if let Some(rungs) = self.replay.map(|decided| decided.rungs).or(self.rungs)
             && !(1..=100_000_000).contains(&rungs)
         {
             return Err(Error::setting("--rungs", rungs, "a schedule has between 1 and 100000000 rungs"));

@@ -90,17 +90,23 @@ impl Estimator for Thermodynamic {
             schedule = plan.schedule.with_rungs(2 * schedule.rungs());
             sweeps = (0.5 * sweeps).max(PILOT_SWEEPS as f64);
         }
-        if let Some(budget) = settings.budget {
+        if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
+            sweeps = decided as f64;
+        } else if let Some(budget) = settings.budget {
             let spent = phases.cost.counts.sweeps as f64;
             sweeps = left(budget as f64, spent) / (2 * chains * schedule.betas().len()) as f64;
         } else {
             let pace = phases.last_seconds() / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
             let seconds = left(settings.max_time, start.elapsed().as_secs_f64());
             let affordable = 0.4 * seconds / (pace * schedule.rungs() as f64);
-            plan.out_of_time = sweeps > affordable;
+            plan.decisions.out_of_time = sweeps > affordable;
             sweeps = sweeps.min(affordable).ceil();
         }
         let sweeps = sweeps.max(PILOT_SWEEPS as f64) as usize;
+        plan.decisions.sweeps = Some(sweeps);
+        let walks = (top.weights.len() * plan.schedule.rungs()) as f64;
+        let steps = (2 * chains * sweeps * schedule.betas().len()) as f64;
+        monitor.follows(evidence::rounds(plan.path.as_ref()) * walks / steps);
         let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
         let found = evidence::gather(model, &plan, settings, &mut phases)?;
@@ -168,6 +174,7 @@ impl Thermodynamic {
                 log_weights: Vec::new(),
                 rungs: run.rungs(),
                 pilots: plan.records,
+                decisions: Some(plan.decisions),
                 draws: Vec::new(),
             },
         }

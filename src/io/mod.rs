@@ -21,6 +21,7 @@ mod npy;
 mod npz;
 pub mod record;
 mod safetensors;
+mod schedule;
 pub mod tensors;
 pub mod write;
 
@@ -28,6 +29,7 @@ pub use data::read_data;
 pub use likelihoods::{read_likelihoods, write_likelihoods};
 pub use model::{Loaded, ModelOptions, WeightsLayout, read_model};
 pub use record::RunRecord;
+pub use schedule::read_schedule;
 pub use tensors::{Tensor, Tensors, read_tensors};
 pub use write::{write_atomically, write_npy, write_npz, write_rbm};
 

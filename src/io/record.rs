@@ -12,7 +12,7 @@ use super::Parsed;
 use super::bytes::{digest, read_file};
 use super::write::write_atomically;
 use crate::error::{Error, Result};
-use crate::estimators::{Estimate, Settings};
+use crate::estimators::{Estimate, Settings, Trace};
 use crate::models::{Model, Space, builtin};
 use crate::studies::Comparison;
 
@@ -20,6 +20,9 @@ mod json;
 
 /// The version of the record's layout; a reader refuses others.
 const FORMAT: u32 = 1;
+
+/// Seconds that a replay may take: it ends where its run ended.
+const NO_LIMIT: f64 = 1e9;
 
 /// `RUN.json`: an estimate with its trace, the model and settings that it belongs to, and the command that repeats it.
 ///
@@ -217,6 +220,31 @@ impl RunRecord {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read_file(path)?;
         parse(&bytes).map_err(|message| Error::Format { path: path.into(), message })
+    }
+
+    /// Settings with which the record's method makes the same run again: its own, but for the time limit, whose decisions they
+    /// hold. Data are to be added.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with `path` as the record's name, where it keeps no decisions, or such as no run makes.
+    pub fn replay(&self, path: &Path) -> Result<Settings> {
+        let refuse = |message: String| Error::Format { path: path.into(), message };
+        let Trace { decisions, pilots, .. } = &self.estimate.trace;
+        if decisions.is_none() && !pilots.is_empty() {
+            return Err(refuse(
+                "it keeps no decisions of the clock, so it cannot be replayed; run again".into(),
+            ));
+        }
+        let settings = Settings { max_time: NO_LIMIT, replay: *decisions, ..self.settings.clone() };
+        settings.check().map_err(|error| refuse(format!("no run has these settings: {error}")))?;
+        Ok(settings)
+    }
+
+    /// Whether `estimate` has the very numbers of this run.
+    #[must_use]
+    pub fn is_repeated_by(&self, estimate: &Estimate) -> bool {
+        self.estimate.log_z.to_bits() == estimate.log_z.to_bits()
+            && self.estimate.trace.log_weights == estimate.trace.log_weights
     }
 
     /// Checks that the record's log Z is that of `model`, at `temperature`, from a source with this `digest`.
