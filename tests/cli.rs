@@ -418,3 +418,123 @@ fn samples_are_read_back_from_every_format() {
     assert_eq!(spins.dim(), (600, 81));
     assert!(spins.iter().all(|s| s.abs() == 1.0));
 }
+
+#[test]
+fn compare_prints_a_ranked_table() {
+    let directory = temporary();
+    let arguments = "compare ref:ising?side=3&field=0.2 --methods enumeration,ais,importance,closed-form --budget 65536,131072 \
+                     --replicates 3 --out c.json";
+    let text = ok(directory.path(), arguments, 0);
+    // Costs and times are the clock's, errors the seeds'.
+    let text: Vec<&str> = text.lines().collect();
+    insta::assert_snapshot!(figureless(&text[..2].join("\n")), @r"
+    ref:ising?side=3&field=0.2: ising on {-1, +1}^9
+    log Z = # (enumeration)
+    ");
+    assert_eq!(
+        text[3].split_whitespace().collect::<Vec<_>>().join(" "),
+        "method log Z error z rms error claimed ESS errs sweeps cost time converged"
+    );
+    let methods: Vec<&str> =
+        text[4..7].iter().map(|line| line.split_whitespace().next().unwrap_or("")).collect();
+    assert_eq!((methods[0], methods.len()), ("enumeration", 3), "{methods:?}");
+    assert!(text.iter().any(|line| line.starts_with("closed-form  no formula is known")), "{text:?}");
+    assert!(text.iter().any(|line| line.split_whitespace().eq(["method", "65.5k", "131k"])), "{text:?}");
+
+    let whole = json(directory.path(), &arguments.replace("--out c.json", "--json"), 0);
+    let best = &whole["standings"][1];
+    let (error, log_z, truth) =
+        (number(best, "/error"), number(best, "/log_z"), number(&whole, "/truth/log_z"));
+    assert!((log_z - truth - error).abs() < 1e-12 && error.abs() < 0.2);
+    let csv = ok(directory.path(), &arguments.replace("--out c.json", "--csv"), 0);
+    assert_eq!(csv.lines().count(), 1 + 1 + 2 * 2);
+    assert!(csv.starts_with("method,guarantee,budget,log_z,std_err,lower,upper,error,z,"));
+}
+
+#[test]
+fn verify_says_so_when_a_sign_is_flipped() {
+    let directory = temporary();
+    let text = ok(directory.path(), "verify --plant-mistake", 3);
+    let header = text.lines().nth(2).expect("a table");
+    assert!(header.ends_with("sign-flipped"), "{header}");
+    assert!(text.contains(" OFF") && text.contains("do not trust this installation"), "{text}");
+}
+
+/// Every figure that a run, a comparison and likelihoods have, in both formats, well-formed and complete.
+#[test]
+fn plot_and_report_write_what_they_say() {
+    let directory = temporary();
+    let at = |name: &str| directory.path().join(name);
+    let (rbm, states) = machine(directory.path());
+    write_npy(&at("data.npy"), states.view().into_dyn()).expect("writable");
+    ok(directory.path(), "estimate model.npz --method ais --seed 2 --out run.json --plots drawn", 0);
+    ok(directory.path(), "estimate model.npz --method ti --out ti.json", 0);
+    ok(
+        directory.path(),
+        "compare ref:ising?side=3 --methods ais,enumeration --budget 65536 --replicates 2 --out c.json",
+        0,
+    );
+    ok(directory.path(), "evaluate model.npz --data data.npy --out test.csv", 0);
+
+    let listed = ok(directory.path(), "plot run.json ti.json c.json test.csv --out figures", 0);
+    let mut names: Vec<&str> = listed.lines().collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "figures/cost.svg",
+            "figures/forest.svg",
+            "figures/likelihood.svg",
+            "figures/run-evidence.svg",
+            "figures/run-filters.svg",
+            "figures/run-running.svg",
+            "figures/run-sandwich.svg",
+            "figures/run-schedule.svg",
+            "figures/run-variance.svg",
+            "figures/run-weights.svg",
+            "figures/runs.svg",
+            "figures/ti-evidence.svg",
+            "figures/ti-filters.svg",
+            "figures/ti-integrand.svg",
+            "figures/ti-sandwich.svg",
+            "figures/ti-schedule.svg",
+        ]
+    );
+    for name in &names {
+        let text = fs::read_to_string(at(name)).expect("it was written");
+        let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let series = document.descendants().filter(|node| node.attribute("class") == Some("series"));
+        assert!(series.count() > 0, "{name} is empty");
+        assert!(!text.contains("NaN") && !text.contains("inf"), "{name}");
+    }
+    // The truth line of a comparison and the interval of a run are in the picture, not only in the legend.
+    let forest = fs::read_to_string(at("figures/forest.svg")).expect("drawn");
+    let document = roxmltree::Document::parse(&forest).expect("well-formed");
+    let truth = document
+        .descendants()
+        .find(|node| node.attribute("data-label").is_some_and(|l| l.starts_with("exact: ")));
+    assert!(truth.expect("a truth line").children().any(|node| node.has_tag_name("polyline")));
+    assert_eq!(fs::read(at("drawn/weights.svg")).ok(), fs::read(at("figures/run-weights.svg")).ok());
+
+    ok(directory.path(), "plot run.json --out png --format png", 0);
+    assert!(fs::read(at("png/weights.png")).expect("drawn").starts_with(b"\x89PNG"));
+    ok(directory.path(), "report run.json -o run.html", 0);
+    let page = fs::read_to_string(at("run.html")).expect("written");
+    assert_eq!(page.matches("<svg").count(), 7);
+    assert!(page.contains("Every check passed") && page.contains("lnz estimate model.npz"), "{page}");
+    drop(rbm);
+}
+
+/// A figure of the model needs its file; a run without it still has all others.
+#[test]
+fn a_run_whose_model_has_gone_is_drawn_without_it() {
+    let directory = temporary();
+    machine(directory.path());
+    ok(directory.path(), "estimate model.npz --method ais --out run.json", 0);
+    fs::remove_file(directory.path().join("model.npz")).expect("it is there");
+    let output = lnz(directory.path(), "plot run.json --out figures");
+    assert!(output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("no figures of the model itself: model.npz"), "{errors}");
+    assert!(directory.path().join("figures/weights.svg").is_file());
+}

@@ -50,7 +50,12 @@ fn log(range: [f64; 2], most: usize) -> Vec<(f64, String)> {
         (low.floor() as i32..=high.floor() as i32)
             .flat_map(|decade| values.iter().map(move |times| times * 10f64.powi(decade)))
             .filter(|value| (range[0]..=range[1]).contains(value))
-            .map(|value| (value, significant(value, 1)))
+            .map(|value| {
+                (
+                    value,
+                    if range[1] < 1e5 { significant(value, 1) } else { written(value, value, f64::INFINITY) },
+                )
+            })
             .collect()
     };
     let each = inside(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);

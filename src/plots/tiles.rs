@@ -23,17 +23,22 @@ impl Sheet {
         (side * side == count && side >= LEAST_SIDE).then_some(Self { rows: side, columns: side })
     }
 
-    /// How many of `count` pictures fit.
+    /// How many of `count` pictures fit and fill their rows.
     pub(super) fn room(&self, count: usize) -> usize {
-        count.min(MOST).min(MOST_CELLS / ((self.rows + 1) * (self.columns + 1)).max(1))
+        let most = count.min(MOST).min(MOST_CELLS / ((self.rows + 1) * (self.columns + 1)).max(1));
+        most - most % self.across(most)
+    }
+
+    /// Pictures in a row of a sheet about as high as wide.
+    fn across(&self, count: usize) -> usize {
+        let (height, width) = ((self.rows + 1) as f64, (self.columns + 1) as f64);
+        ((count as f64 * height / width).sqrt().ceil() as usize).clamp(1, count.max(1))
     }
 
     /// A panel of `pictures`, each with `rows` × `columns` numbers in 0 … 1; none without any.
     pub(super) fn panel(&self, pictures: &[Vec<f64>], map: Map) -> Option<Panel> {
         let (height, width) = (self.rows + 1, self.columns + 1);
-        // About as high as wide.
-        let across = (pictures.len() as f64 * height as f64 / width as f64).sqrt().ceil() as usize;
-        let across = across.clamp(1, pictures.len().max(1));
+        let across = self.across(pictures.len());
         let down = pictures.len().div_ceil(across);
         let (columns, rows) = (across * width - 1, (down * height).checked_sub(1)?);
         let mut cells = vec![f64::NAN; columns * rows];

@@ -40,7 +40,7 @@ const FAR: &[&str] = &["importance"];
 const LIGHT_TAILS: &[&str] = &["reverse-ais", "sandwich", "ti"];
 
 /// Of every kind, the asymmetric among them.
-const REFERENCES: [Reference; 11] = [
+const REFERENCES: [Reference; 12] = [
     Reference { spec: "ref:gaussian?dim=2", published: None, without: &[] },
     Reference { spec: "ref:gaussian?dim=8", published: None, without: &[] },
     Reference { spec: "ref:mixture?dim=2&separation=3", published: None, without: &[] },
@@ -52,6 +52,7 @@ const REFERENCES: [Reference; 11] = [
     Reference { spec: "ref:boltzmann?dim=14", published: None, without: FAR },
     Reference { spec: "ref:potts?side=3", published: None, without: FAR },
     Reference { spec: "ref:rbm?visible=14&hidden=8", published: None, without: &[] },
+    Reference { spec: "ref:gaussian-rbm?visible=6&hidden=8", published: None, without: FAR },
     Reference { spec: "ref:independent?dim=10", published: None, without: &[] },
 ];
 

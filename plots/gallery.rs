@@ -1,0 +1,129 @@
+//! Draws every picture of the gallery from fixed seeds: `cargo run --release --example gallery` (about five minutes on two cores).
+//!
+//! No clock decides anything here, so the pictures show the same numbers on every machine of one instruction set. `plots/README.md`
+//! says how to read each; the sentences there are those that the figures carry.
+
+#![allow(clippy::print_stdout, reason = "a program that reports to a person")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lnz::estimators::{Estimator, REGISTRY, Settings, Silent, by_name};
+use lnz::io::record::ModelRecord;
+use lnz::io::{ModelOptions, RunRecord, read_model};
+use lnz::likelihood::{LogZ, evaluate};
+use lnz::models::{Model, builtin};
+use lnz::plots::{self, Examples, Figure};
+use lnz::studies::{Contest, compare};
+use lnz::training::{Pcd, pcd};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    let directory = std::env::args().nth(1).map_or_else(|| here("plots"), PathBuf::from);
+    fs::create_dir_all(&directory)?;
+    let mut captions = String::from(INTRODUCTION);
+    for (heading, figures) in [
+        ("A trained machine: 784×500 units, MNIST", trained_machine()?),
+        ("Thermodynamic integration: an Ising model on 8×8 sites", integration()?),
+        ("A density in the plane: five normal modes", plane()?),
+        ("Estimators at equal cost: an Ising model in a field on 4×4 sites", contest()?),
+        ("Log-likelihoods: a machine that learnt its 200 examples by heart", likelihoods()?),
+        ("An answer that is wrong: deep modes that no chain finds", missed()?),
+    ] {
+        writeln!(captions, "\n## {heading}")?;
+        for figure in figures {
+            let file = format!("{}{}.png", prefix(heading), figure.name);
+            fs::write(directory.join(&file), figure.png())?;
+            println!("{file}: {}", figure.title);
+            write!(captions, "\n![{}]({file})\n\n{}\n", figure.title, figure.reading)?;
+        }
+    }
+    fs::write(directory.join("README.md"), captions)?;
+    Ok(())
+}
+
+const INTRODUCTION: &str = "# Gallery\n\nEvery figure that `lnz plot` draws, from fixed seeds, by [`gallery.rs`](gallery.rs): \
+                            `cargo run --release --example gallery`.\n";
+
+/// The first figures have plain names; the wrong answer's say so.
+fn prefix(heading: &str) -> &'static str {
+    if heading.starts_with("An answer") { "wrong-" } else { "" }
+}
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// No clock: the same bits everywhere.
+fn unhurried() -> Settings {
+    Settings { max_time: 1e9, ..Settings::default() }
+}
+
+/// Every figure of a run of `method` on `model`.
+fn figures_of(model: &Arc<dyn Model>, name: &str, method: &str) -> Result<Vec<Figure>> {
+    let settings = unhurried();
+    let estimate = by_name(method)?.estimate(model, &settings, &Silent)?;
+    let described = ModelRecord::new(model, name, "");
+    let record = RunRecord::new(String::new(), described, 1.0, None, &settings, &estimate);
+    let mut figures = plots::of_run(&record);
+    figures.extend(plots::of_model(model, estimate.log_z, &estimate.trace.draws));
+    Ok(figures)
+}
+
+fn only(figures: Vec<Figure>, names: &[&str]) -> Vec<Figure> {
+    figures.into_iter().filter(|figure| names.contains(&figure.name)).collect()
+}
+
+fn trained_machine() -> Result<Vec<Figure>> {
+    let file = here("examples/models/mnist-rbm-500.safetensors");
+    let model = read_model(&file, &ModelOptions::default())?.model;
+    figures_of(&model, "mnist-rbm-500.safetensors", "ais")
+}
+
+fn integration() -> Result<Vec<Figure>> {
+    let spec = "ref:ising?side=8&coupling=0.44";
+    Ok(only(figures_of(&builtin::parse(spec)?, spec, "ti")?, &["integrand"]))
+}
+
+fn plane() -> Result<Vec<Figure>> {
+    let spec = "ref:mixture?dim=2&separation=3";
+    Ok(only(figures_of(&builtin::parse(spec)?, spec, "ais")?, &["density"]))
+}
+
+fn contest() -> Result<Vec<Figure>> {
+    let model = builtin::parse("ref:ising?side=4&coupling=0.35&field=0.1")?;
+    let methods: Vec<&dyn Estimator> = REGISTRY.to_vec();
+    let contest = Contest {
+        methods: &methods,
+        budgets: &[1 << 17, 1 << 19, 1 << 21],
+        replicates: 16,
+        settings: Settings::default(),
+        known: None,
+    };
+    Ok(plots::of_comparison(&compare(&model, &contest, &Silent)?))
+}
+
+fn likelihoods() -> Result<Vec<Figure>> {
+    let source = builtin::parse("ref:rbm?visible=30&hidden=8&scale=0.8")?;
+    let draws = lnz::sampling::draw(&source, 2200, &unhurried(), &Silent)?.states;
+    let (train, test) = (draws.slice(ndarray::s![..200, ..]), draws.slice(ndarray::s![200.., ..]));
+    let settings = Pcd { hidden: 16, epochs: 600, learning_rate: 0.1, weight_decay: 0.0, ..Pcd::default() };
+    let model: Arc<dyn Model> = Arc::new(pcd::train(train, &settings, |_| ())?);
+    let log_z = LogZ::of(&by_name("enumeration")?.estimate(&model, &unhurried(), &Silent)?, "enumeration")?;
+    let (train, test) = (evaluate(&model, train, &log_z)?, evaluate(&model, test, &log_z)?);
+    let sets = [("training", &train.per_example), ("test", &test.per_example)];
+    let sets = sets.map(|(name, values)| Examples {
+        name: name.into(),
+        log_likelihoods: values,
+        log_z_std_err: 0.0,
+    });
+    Ok(vec![plots::of_likelihoods(&sets)])
+}
+
+fn missed() -> Result<Vec<Figure>> {
+    let spec = "ref:memory";
+    Ok(only(figures_of(&builtin::parse(spec)?, spec, "ais")?, &["evidence", "weights"]))
+}
