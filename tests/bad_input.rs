@@ -49,6 +49,7 @@ const CASES: &[Case] = &[
     case("estimate asymmetric.npz", &["asymmetric.npz", "not symmetric"]),
     case("estimate indefinite.npz", &["indefinite.npz", "precision"]),
     case("estimate sigma-zero.npz", &["sigma-zero.npz", "sigma"]),
+    case("estimate sigma-tiny.npz", &["sigma[1] is 1e-300;"]),
     case("estimate two.npz", &["two.npz", "J"]),
     case("inspect truncated.npz", &["truncated.npz"]),
     // References.
@@ -102,6 +103,7 @@ const CASES: &[Case] = &[
     case("estimate model.npz --data missing.npy", &["missing.npy", "No such file"]),
     case("estimate model.npz --data wide.npy", &["wide.npy", "5 columns", "has 4"]),
     case("estimate model.npz --data grey.npy", &["grey.npy", "row 1, column 2 is 0.5", "--binarize 0.5"]),
+    case("estimate model.npz --data vast.npy", &["vast.npy", "row 1, column 2 is 1e300,"]),
     case("estimate model.npz --data nan.csv", &["nan.csv", "line 2"]),
     case("estimate model.npz --data ragged.csv", &["ragged.csv", "line 2"]),
     case("estimate model.npz --data bits.npy --binarize nan", &["--binarize", "'nan'"]),
@@ -197,8 +199,10 @@ fn inputs() -> TempDir {
     npz(&at("asymmetric.npz"), &[("J", array![[0.0, 1.0], [2.0, 0.0]].into_dyn()), ("h", bias(2))]);
     let indefinite = array![[1.0, 2.0], [2.0, 1.0]].into_dyn();
     npz(&at("indefinite.npz"), &[("mean", bias(2)), ("precision", indefinite)]);
-    let sigma = with(bias(4), 0.0);
-    npz(&at("sigma-zero.npz"), &[("W", ones(&[4, 3])), ("b", bias(4)), ("c", bias(3)), ("sigma", sigma)]);
+    for (name, value) in [("sigma-zero.npz", 0.0), ("sigma-tiny.npz", 1e-300)] {
+        let sigma = with(bias(4), value);
+        npz(&at(name), &[("W", ones(&[4, 3])), ("b", bias(4)), ("c", bias(3)), ("sigma", sigma)]);
+    }
     npz(
         &at("two.npz"),
         &[("J", Array::zeros((2, 2)).into_dyn()), ("h", bias(2)), ("covariance", ones(&[2, 2]))],
@@ -210,6 +214,8 @@ fn inputs() -> TempDir {
     let mut grey = bits;
     grey[[1, 2]] = 0.5;
     write_npy(&at("grey.npy"), grey.view().into_dyn()).expect("writable");
+    grey[[1, 2]] = 1e300;
+    write_npy(&at("vast.npy"), grey.view().into_dyn()).expect("writable");
     write_npy(&at("wide.npy"), ones(&[2, 5]).view()).expect("writable");
     write_npy(&at("none.npy"), ones(&[0, 4]).view()).expect("writable");
     fs::write(at("nan.csv"), "1,0,1,0\n0,nan,0,1\n").expect("writable");

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::math::random::Generator;
+use crate::wording;
 
 pub mod boltzmann;
 pub mod builtin;
@@ -156,7 +157,8 @@ impl Space {
                     _ => "",
                 };
                 return Err(Error::data(format!(
-                    "row {row}, column {column} is {value}, but the model's space is {self}{hint}"
+                    "row {row}, column {column} is {}, but the model's space is {self}{hint}",
+                    wording::number(value)
                 )));
             }
         }
@@ -256,7 +258,11 @@ pub(crate) fn symmetric(model: &'static str, name: &str, mut matrix: Array2<f64>
             if (above - below).abs() > 1e-6 * largest {
                 return Err(Error::model(
                     model,
-                    format!("{name} is not symmetric: [{i}, {j}] is {above} but [{j}, {i}] is {below}"),
+                    format!(
+                        "{name} is not symmetric: [{i}, {j}] is {} but [{j}, {i}] is {}",
+                        wording::number(above),
+                        wording::number(below)
+                    ),
                 ));
             }
             let both = 0.5 * above + 0.5 * below;

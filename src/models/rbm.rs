@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 pub use super::Units;
 use super::{Model, Space, check_finite};
 use crate::error::{Error, Result};
+use crate::wording::number;
 
 /// E(v, h) = −b·v − c·h − vᵀW h with h summed out: E(v) = −b·v − Σⱼ log Σ_{hⱼ} exp(hⱼ (cⱼ + (vW)ⱼ)).
 ///
@@ -87,7 +88,10 @@ impl Rbm {
             ));
         }
         if let Some(rate) = rates.iter().find(|r| !(0.0..=1.0).contains(*r)) {
-            return Err(Error::model("rbm", format!("base rate {rate}; rates lie between 0 and 1")));
+            return Err(Error::model(
+                "rbm",
+                format!("base rate {}; rates lie between 0 and 1", number(*rate)),
+            ));
         }
         self.base_rates = Some(rates);
         Ok(self)
