@@ -43,6 +43,7 @@ const CASES: &[Case] = &[
     case("estimate bits.npy", &["bits.npy"]),
     case("estimate nan.npz", &["nan.npz", "W", "NaN"]),
     case("estimate infinite.npz", &["infinite.npz", "inf"]),
+    case("estimate vast.npz", &["vast.npz", "W holds 1e308", "at most 1e290"]),
     case("estimate square.npz", &["square.npz", "--weights-layout"]),
     case("estimate shapes.npz", &["shapes.npz", "`W` [4, 3]"]),
     case("estimate lonely.npz", &["lonely.npz"]),
@@ -192,6 +193,7 @@ fn inputs() -> TempDir {
     fs::write(at("text.npz"), "not an archive\n").expect("writable");
     let bias = |n: usize| ones(&[n]);
     npz(&at("nan.npz"), &[("W", with(ones(&[4, 3]), f64::NAN)), ("b", bias(4)), ("c", bias(3))]);
+    npz(&at("vast.npz"), &[("W", with(ones(&[4, 3]), 1e308)), ("b", bias(4)), ("c", bias(3))]);
     npz(&at("infinite.npz"), &[("W", ones(&[4, 3])), ("b", with(bias(4), f64::INFINITY)), ("c", bias(3))]);
     npz(&at("square.npz"), &[("W", ones(&[4, 4])), ("b", bias(4)), ("c", bias(4))]);
     npz(&at("shapes.npz"), &[("W", ones(&[4, 3])), ("b", bias(5)), ("c", bias(3))]);

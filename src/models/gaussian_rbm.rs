@@ -100,6 +100,12 @@ impl GaussianRbm {
         };
         let scaled_weights = weights / divisor.insert_axis(Axis(1));
         check_finite(MODEL, "W divided by sigma", &scaled_weights)?;
+        // Integrated over v, the energy is quadratic in σW̃ and bilinear in b and W̃.
+        let sizes: Array1<f64> = scaled_weights
+            .indexed_iter()
+            .map(|((i, _), w)| (w * sigma[i]).powi(2) + (w * visible_bias[i]).abs())
+            .collect();
+        check_finite(MODEL, "(sigma W)^2 + |b W| with W divided by sigma", &sizes)?;
         Ok(Self { scaled_weights, visible_bias, hidden_bias, sigma, convention })
     }
 

@@ -236,13 +236,24 @@ pub fn downcast<T: Model>(model: &Arc<dyn Model>) -> Option<Arc<T>> {
     any.downcast::<T>().ok()
 }
 
-/// Checks that every parameter in `values` is finite.
+/// Largest size of a parameter: sums of many, at any temperature, stay within f64, which ends at 1.8·10³⁰⁸.
+const LARGEST: f64 = 1e290;
+
+/// Checks that every parameter in `values` is finite, and not so large that energies would not be.
 pub(crate) fn check_finite<'a>(
     model: &'static str,
     name: &str,
     values: impl IntoIterator<Item = &'a f64>,
 ) -> Result<()> {
-    match values.into_iter().find(|value| !value.is_finite()) {
+    match values.into_iter().find(|value| !value.is_finite() || value.abs() > LARGEST) {
+        Some(value) if value.is_finite() => Err(Error::model(
+            model,
+            format!(
+                "{name} holds {}; energies would overflow, parameters are at most {} in size",
+                wording::number(*value),
+                wording::number(LARGEST)
+            ),
+        )),
         Some(value) => Err(Error::model(model, format!("{name} holds {value}; parameters must be finite"))),
         None => Ok(()),
     }

@@ -97,6 +97,18 @@ impl Rbm {
         Ok(self)
     }
 
+    /// The machine of bits with the sides exchanged, without offset and base rates.
+    pub(crate) fn transposed(&self) -> Self {
+        Self {
+            units: Units::Bits,
+            weights: self.weights.t().to_owned(),
+            visible_bias: self.hidden_bias.clone(),
+            hidden_bias: self.visible_bias.clone(),
+            offset: 0.0,
+            base_rates: None,
+        }
+    }
+
     /// The number of visible units.
     #[must_use]
     pub fn visible(&self) -> usize {

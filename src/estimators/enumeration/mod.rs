@@ -24,6 +24,9 @@ use states::States;
 const NAME: &str = "enumeration";
 /// Most bits that are ever enumerated; counts stay below 2⁶³.
 const MOST_BITS: usize = 62;
+/// Largest |log w| of an RBM whose weights are split into mantissa and exponent. Of larger numbers the exponent leaves i64 and
+/// the mantissa is all rounding.
+const MOST_SPLIT: f64 = 1e15;
 
 /// Exact summation over a finite space, on all threads of the current pool.
 ///
@@ -36,9 +39,14 @@ pub struct Enumeration;
 /// What there is to add up, and what log Z exceeds that sum's logarithm by.
 #[derive(Debug)]
 enum Sum {
-    Bipartite { machine: Box<Bipartite>, bits: usize, constant: f64 },
+    Bipartite {
+        machine: Box<Bipartite>,
+        bits: usize,
+        constant: f64,
+    },
     Quadratic(Quadratic, usize),
-    States(States),
+    /// In log space throughout.
+    States(States, f64),
 }
 
 impl Sum {
@@ -55,11 +63,14 @@ impl Sum {
             return Err(refusal(format!("states of this {} are continuous ({space})", model.kind())));
         }
         States::of(model)
-            .map(Self::States)
+            .map(|states| Self::States(states, 0.0))
             .ok_or_else(|| refusal(format!("{space} has more than 2^62 states")))
     }
 
     fn of_rbm(rbm: &Rbm, bits: usize) -> Self {
+        if largest_log_weight(rbm) > MOST_SPLIT {
+            return Self::States(States::of_smaller_side(rbm), -rbm.offset());
+        }
         let machine = if rbm.hidden() <= rbm.visible() {
             Bipartite::new(rbm.weights().t(), rbm.hidden_bias().view(), rbm.visible_bias().view())
         } else {
@@ -71,7 +82,7 @@ impl Sum {
     fn count(&self) -> u64 {
         match self {
             Self::Bipartite { bits, .. } | Self::Quadratic(_, bits) => 1 << bits,
-            Self::States(states) => states.count(),
+            Self::States(states, _) => states.count(),
         }
     }
 
@@ -80,7 +91,7 @@ impl Sum {
         match self {
             Self::Bipartite { machine, .. } => machine.seconds(threads),
             Self::Quadratic(_, bits) => Quadratic::seconds(*bits, threads),
-            Self::States(states) => states.seconds(threads),
+            Self::States(states, _) => states.seconds(threads),
         }
     }
 
@@ -88,9 +99,24 @@ impl Sum {
         match self {
             Self::Bipartite { machine, constant, .. } => Ok(machine.log_sum(monitor) + constant),
             Self::Quadratic(quadratic, _) => Ok(quadratic.log_sum(monitor)),
-            Self::States(states) => states.log_sum(max_time, monitor),
+            Self::States(states, constant) => Ok(states.log_sum(max_time, monitor)? + constant),
         }
     }
+
+    /// log of every term, up to a constant.
+    fn log_weights(&self) -> Result<Vec<f64>> {
+        match self {
+            Self::Bipartite { machine, .. } => Ok(machine.log_weights()),
+            Self::Quadratic(quadratic, _) => Ok(quadratic.log_weights()),
+            Self::States(states, _) => states.log_weights(),
+        }
+    }
+}
+
+/// A bound on |log w| of a machine's configurations.
+fn largest_log_weight(rbm: &Rbm) -> f64 {
+    let all = rbm.weights().iter().chain(rbm.visible_bias()).chain(rbm.hidden_bias());
+    all.map(|parameter| parameter.abs()).sum()
 }
 
 /// The model as a quadratic form of bits, where it is one, and how many.

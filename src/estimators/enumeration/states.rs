@@ -10,7 +10,7 @@ use super::{NAME, sums};
 use crate::error::{Error, Result};
 use crate::estimators::Monitor;
 use crate::math::{log_add_exp, log_sum_exp};
-use crate::models::Model;
+use crate::models::{Model, Rbm};
 
 /// States whose energies are asked for at once.
 const BATCH: u64 = 1024;
@@ -31,6 +31,15 @@ impl States {
         let values = space.values()?;
         let count = (values.len() as u64).checked_pow(u32::try_from(space.dim).ok()?)?;
         (count <= 1 << 62).then(|| Self { model: Arc::clone(model), values, dim: space.dim, count })
+    }
+
+    /// The bits of a machine's smaller side, its constant energy left out.
+    pub(super) fn of_smaller_side(rbm: &Rbm) -> Self {
+        let mut machine = rbm.transposed();
+        if rbm.visible() < rbm.hidden() {
+            machine = machine.transposed();
+        }
+        Self::of(&(Arc::new(machine) as Arc<dyn Model>)).expect("callers count the bits first")
     }
 
     pub(super) fn count(&self) -> u64 {
