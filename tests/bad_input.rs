@@ -124,6 +124,12 @@ const CASES: &[Case] = &[
     // Options of the other subcommands.
     case("exact ref:funnel --max-time never", &["--max-time"]),
     case("exact ref:ising?side=40&field=0.1", &["exact", "lnz estimate"]),
+    case(
+        "exact shipped.safetensors",
+        &["2^500 hidden configurations would take about", "years", "lnz estimate"],
+    ),
+    case("exact ref:rbm?visible=3000&hidden=3000", &["2^3000 hidden", "years"]),
+    case("exact ref:potts?side=40&states=5", &["{0..4}^1600 would take about", "years"]),
     case("exact ref:rbm?visible=300&hidden=55 --max-time 1m", &["years", "--max-time", "lnz estimate"]),
     case("sample ref:rbm -n 0 --out out.npy", &["-n", "'0'"]),
     case("sample ref:rbm -n 1e30 --out out.npy", &["-n", "'1e30'"]),
@@ -181,6 +187,9 @@ fn inputs() -> TempDir {
     write_rbm(&at("model.npz"), &machine(Units::Bits)).expect("writable");
     write_rbm(&at("model.safetensors"), &machine(Units::Bits)).expect("writable");
     write_rbm(&at("spins.npz"), &machine(Units::Spins)).expect("writable");
+
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models/mnist-rbm-500.safetensors");
+    fs::copy(shipped, at("shipped.safetensors")).expect("the repository holds it");
 
     fs::write(at("empty.npz"), b"").expect("writable");
     for name in ["model.npz", "model.safetensors"] {

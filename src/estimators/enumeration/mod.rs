@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, Axis};
 use super::{Cost, Counts, Estimate, Estimator, Guarantee, Monitor, Plan, Settings};
 use crate::error::{Error, Result};
 use crate::models::{Boltzmann, Domain, GaussianRbm, Ising, Model, Rbm, Units, downcast};
+use crate::wording::duration_of_log;
 
 mod bipartite;
 mod quadratic;
@@ -52,7 +53,9 @@ enum Sum {
 impl Sum {
     fn of(model: &Arc<dyn Model>) -> Result<Self> {
         if let Some(rbm) = downcast::<Rbm>(model) {
-            let bits = few_enough(rbm.visible().min(rbm.hidden()))?;
+            let (few, many) = (rbm.visible().min(rbm.hidden()), rbm.visible().max(rbm.hidden()));
+            let side = if rbm.hidden() <= rbm.visible() { "hidden configurations" } else { "visible states" };
+            let bits = few_enough(few, side, Bipartite::pace(many, 0))?;
             return Ok(Self::of_rbm(&rbm, bits));
         }
         if let Some((quadratic, bits)) = quadratic_of(model)? {
@@ -62,9 +65,10 @@ impl Sum {
         if matches!(space.domain, Domain::Real | Domain::Box { .. }) {
             return Err(refusal(format!("states of this {} are continuous ({space})", model.kind())));
         }
-        States::of(model)
-            .map(|states| Self::States(states, 0.0))
-            .ok_or_else(|| refusal(format!("{space} has more than 2^62 states")))
+        States::of(model).map(|states| Self::States(states, 0.0)).ok_or_else(|| {
+            let log_count = space.log_count().expect("the space is finite");
+            too_many(&format!("all states of {space}"), log_count, States::pace(space.dim))
+        })
     }
 
     fn of_rbm(rbm: &Rbm, bits: usize) -> Self {
@@ -122,7 +126,7 @@ fn largest_log_weight(rbm: &Rbm) -> f64 {
 /// The model as a quadratic form of bits, where it is one, and how many.
 fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
     if let Some(ising) = downcast::<Ising>(model) {
-        let sites = few_enough(ising.lattice().sites())?;
+        let sites = few_enough(ising.lattice().sites(), "states", Quadratic::PACE)?;
         let mut pairs = Array2::zeros((sites, sites));
         for (a, b) in ising.lattice().bonds() {
             pairs[[a.min(b), a.max(b)]] += ising.coupling();
@@ -131,7 +135,7 @@ fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
         return Ok(Some((Quadratic::of_spins(0.0, linear, pairs), sites)));
     }
     if let Some(boltzmann) = downcast::<Boltzmann>(model) {
-        let bits = few_enough(boltzmann.fields().len())?;
+        let bits = few_enough(boltzmann.fields().len(), "states", Quadratic::PACE)?;
         let (linear, pairs) = (boltzmann.fields().clone(), boltzmann.couplings().clone());
         let quadratic = match boltzmann.units() {
             Units::Bits => Quadratic::of_bits(0.0, linear, pairs),
@@ -140,7 +144,7 @@ fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
         return Ok(Some((quadratic, bits)));
     }
     if let Some(rbm) = downcast::<GaussianRbm>(model) {
-        let bits = few_enough(rbm.hidden())?;
+        let bits = few_enough(rbm.hidden(), "hidden configurations", Quadratic::PACE)?;
         return Ok(Some((hidden_of(&rbm), bits)));
     }
     Ok(None)
@@ -157,14 +161,17 @@ fn hidden_of(rbm: &GaussianRbm) -> Quadratic {
     Quadratic::of_bits(constant, linear, pairs)
 }
 
-fn few_enough(bits: usize) -> Result<usize> {
+/// `bits`, unless there are too many to be counted; a configuration of `what` takes `pace` seconds.
+fn few_enough(bits: usize, what: &str, pace: f64) -> Result<usize> {
     if bits <= MOST_BITS {
-        Ok(bits)
-    } else {
-        Err(refusal(format!(
-            "there are 2^{bits} configurations to add up, at most 2^{MOST_BITS} are considered"
-        )))
+        return Ok(bits);
     }
+    Err(too_many(&format!("2^{bits} {what}"), bits as f64 * std::f64::consts::LN_2, pace))
+}
+
+fn too_many(what: &str, log_count: f64, pace: f64) -> Error {
+    let log_seconds = log_count + (pace / rayon::current_num_threads() as f64).ln();
+    refusal(format!("adding up {what} would take about {}", duration_of_log(log_seconds)))
 }
 
 fn refusal(reason: String) -> Error {

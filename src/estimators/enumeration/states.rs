@@ -46,11 +46,16 @@ impl States {
         self.count
     }
 
-    /// Predicted seconds on `threads` threads: 50 ns a state and 5 ns a coordinate, as the lattice models of this crate take
-    /// on one core at 2.8 GHz. A dearer energy is stopped by the time limit.
+    /// Seconds a state takes on one thread: 50 ns and 5 ns a coordinate, as the lattice models of this crate take on one core
+    /// at 2.8 GHz. A dearer energy is stopped by the time limit.
+    pub(super) fn pace(dim: usize) -> f64 {
+        50e-9 + 5e-9 * dim as f64
+    }
+
+    /// Predicted seconds on `threads` threads.
     pub(super) fn seconds(&self, threads: usize) -> f64 {
         let batches = (self.count as f64 / BATCH as f64).max(1.0);
-        (50e-9 + 5e-9 * self.dim as f64) * self.count as f64 / batches.min(threads as f64)
+        Self::pace(self.dim) * self.count as f64 / batches.min(threads as f64)
     }
 
     /// The states numbered `start` to `end` as rows.
