@@ -269,6 +269,9 @@ fn bad_input_is_one_clear_line_and_status_two() {
                 complain(&format!("does not say `{expected}`"));
             }
         }
+        if message.matches("os error").count() > 1 {
+            complain("the system's message twice");
+        }
         if message.contains("panicked") {
             complain("a panic");
         }
