@@ -39,6 +39,7 @@ const CASES: &[Case] = &[
     case("estimate truncated.safetensors", &["truncated.safetensors"]),
     case("estimate garbage.npz", &["garbage.npz"]),
     case("estimate text.csv", &["text.csv", "models are"]),
+    case("estimate network.onnx", &["network.onnx", "ONNX networks are not read yet"]),
     case("estimate pickle.pt", &["pickle.pt"]),
     case("estimate bits.npy", &["bits.npy"]),
     case("estimate nan.npz", &["nan.npz", "W", "NaN"]),
@@ -199,6 +200,7 @@ fn inputs() -> TempDir {
     fs::write(at("garbage.npz"), (0..=255u8).rev().cycle().take(4096).collect::<Vec<_>>()).expect("writable");
     fs::write(at("text.csv"), "1,0,1,0\n0,1,0,1\n").expect("writable");
     fs::write(at("pickle.pt"), b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").expect("writable");
+    fs::write(at("network.onnx"), b"\x08\x07\x12\x07pytorch").expect("writable");
     fs::write(at("text.npz"), "not an archive\n").expect("writable");
     let bias = |n: usize| ones(&[n]);
     npz(&at("nan.npz"), &[("W", with(ones(&[4, 3]), f64::NAN)), ("b", bias(4)), ("c", bias(3))]);
