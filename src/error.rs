@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::wording;
+
 /// What the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -69,7 +71,8 @@ pub enum Error {
     },
     /// A log-density came out NaN or +∞ while sampling.
     #[error(
-        "log-density {value} at beta = {beta} in chain {chain}: an energy must be finite or +inf everywhere in its space"
+        "log-density {value} at beta = {} in chain {chain}: an energy must be finite or +inf everywhere in its space",
+        wording::number(*beta)
     )]
     NonFinite {
         /// The chain, counted over the whole population.
@@ -106,6 +109,6 @@ impl Error {
         value: impl std::fmt::Display,
         expected: impl Into<String>,
     ) -> Self {
-        Self::Setting { option, value: value.to_string(), expected: expected.into() }
+        Self::Setting { option, value: wording::shown(value), expected: expected.into() }
     }
 }

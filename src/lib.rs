@@ -67,6 +67,7 @@ pub mod plots;
 pub mod sampling;
 pub mod studies;
 pub mod training;
+pub mod wording;
 
 pub use error::{Error, Result};
 

@@ -39,16 +39,19 @@ const CASES: &[Case] = &[
     case("estimate truncated.safetensors", &["truncated.safetensors"]),
     case("estimate garbage.npz", &["garbage.npz"]),
     case("estimate text.csv", &["text.csv", "models are"]),
+    case("estimate network.onnx", &["network.onnx", "ONNX networks are not read yet"]),
     case("estimate pickle.pt", &["pickle.pt"]),
     case("estimate bits.npy", &["bits.npy"]),
     case("estimate nan.npz", &["nan.npz", "W", "NaN"]),
     case("estimate infinite.npz", &["infinite.npz", "inf"]),
+    case("estimate vast.npz", &["vast.npz", "W holds 1e308", "at most 1e290"]),
     case("estimate square.npz", &["square.npz", "--weights-layout"]),
     case("estimate shapes.npz", &["shapes.npz", "`W` [4, 3]"]),
     case("estimate lonely.npz", &["lonely.npz"]),
     case("estimate asymmetric.npz", &["asymmetric.npz", "not symmetric"]),
     case("estimate indefinite.npz", &["indefinite.npz", "precision"]),
     case("estimate sigma-zero.npz", &["sigma-zero.npz", "sigma"]),
+    case("estimate sigma-tiny.npz", &["sigma[1] is 1e-300;"]),
     case("estimate two.npz", &["two.npz", "J"]),
     case("inspect truncated.npz", &["truncated.npz"]),
     // References.
@@ -113,6 +116,7 @@ const CASES: &[Case] = &[
     case("estimate model.npz --data missing.npy", &["missing.npy", "No such file"]),
     case("estimate model.npz --data wide.npy", &["wide.npy", "5 columns", "has 4"]),
     case("estimate model.npz --data grey.npy", &["grey.npy", "row 1, column 2 is 0.5", "--binarize 0.5"]),
+    case("estimate model.npz --data vast.npy", &["vast.npy", "row 1, column 2 is 1e300,"]),
     case("estimate model.npz --data nan.csv", &["nan.csv", "line 2"]),
     case("estimate model.npz --data ragged.csv", &["ragged.csv", "line 2"]),
     case("estimate model.npz --data bits.npy --binarize nan", &["--binarize", "'nan'"]),
@@ -149,6 +153,12 @@ const CASES: &[Case] = &[
     // Options of the other subcommands.
     case("exact ref:funnel --max-time never", &["--max-time"]),
     case("exact ref:ising?side=40&field=0.1", &["exact", "lnz estimate"]),
+    case(
+        "exact shipped.safetensors",
+        &["2^500 hidden configurations would take about", "years", "lnz estimate"],
+    ),
+    case("exact ref:rbm?visible=3000&hidden=3000", &["2^3000 hidden", "years"]),
+    case("exact ref:potts?side=40&states=5", &["{0..4}^1600 would take about", "years"]),
     case("exact ref:rbm?visible=300&hidden=55 --max-time 1m", &["years", "--max-time", "lnz estimate"]),
     case("sample ref:rbm -n 0 --out out.npy", &["-n", "'0'"]),
     case("sample ref:rbm -n 1e30 --out out.npy", &["-n", "'1e30'"]),
@@ -207,6 +217,9 @@ fn inputs() -> TempDir {
     write_rbm(&at("model.safetensors"), &machine(Units::Bits)).expect("writable");
     write_rbm(&at("spins.npz"), &machine(Units::Spins)).expect("writable");
 
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models/mnist-rbm-500.safetensors");
+    fs::copy(shipped, at("shipped.safetensors")).expect("the repository holds it");
+
     fs::write(at("empty.npz"), b"").expect("writable");
     for name in ["model.npz", "model.safetensors"] {
         let bytes = fs::read(at(name)).expect("written");
@@ -217,9 +230,11 @@ fn inputs() -> TempDir {
     fs::write(at("pickle.pt"), b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").expect("writable");
     fs::write(at("falling.txt"), "0\n0.6\n0.5\n1\n").expect("writable");
     fs::write(at("short.txt"), "0\n0.25,0.5\n").expect("writable");
+    fs::write(at("network.onnx"), b"\x08\x07\x12\x07pytorch").expect("writable");
     fs::write(at("text.npz"), "not an archive\n").expect("writable");
     let bias = |n: usize| ones(&[n]);
     npz(&at("nan.npz"), &[("W", with(ones(&[4, 3]), f64::NAN)), ("b", bias(4)), ("c", bias(3))]);
+    npz(&at("vast.npz"), &[("W", with(ones(&[4, 3]), 1e308)), ("b", bias(4)), ("c", bias(3))]);
     npz(&at("infinite.npz"), &[("W", ones(&[4, 3])), ("b", with(bias(4), f64::INFINITY)), ("c", bias(3))]);
     npz(&at("square.npz"), &[("W", ones(&[4, 4])), ("b", bias(4)), ("c", bias(4))]);
     npz(&at("shapes.npz"), &[("W", ones(&[4, 3])), ("b", bias(5)), ("c", bias(3))]);
@@ -227,8 +242,10 @@ fn inputs() -> TempDir {
     npz(&at("asymmetric.npz"), &[("J", array![[0.0, 1.0], [2.0, 0.0]].into_dyn()), ("h", bias(2))]);
     let indefinite = array![[1.0, 2.0], [2.0, 1.0]].into_dyn();
     npz(&at("indefinite.npz"), &[("mean", bias(2)), ("precision", indefinite)]);
-    let sigma = with(bias(4), 0.0);
-    npz(&at("sigma-zero.npz"), &[("W", ones(&[4, 3])), ("b", bias(4)), ("c", bias(3)), ("sigma", sigma)]);
+    for (name, value) in [("sigma-zero.npz", 0.0), ("sigma-tiny.npz", 1e-300)] {
+        let sigma = with(bias(4), value);
+        npz(&at(name), &[("W", ones(&[4, 3])), ("b", bias(4)), ("c", bias(3)), ("sigma", sigma)]);
+    }
     npz(
         &at("two.npz"),
         &[("J", Array::zeros((2, 2)).into_dyn()), ("h", bias(2)), ("covariance", ones(&[2, 2]))],
@@ -240,6 +257,8 @@ fn inputs() -> TempDir {
     let mut grey = bits;
     grey[[1, 2]] = 0.5;
     write_npy(&at("grey.npy"), grey.view().into_dyn()).expect("writable");
+    grey[[1, 2]] = 1e300;
+    write_npy(&at("vast.npy"), grey.view().into_dyn()).expect("writable");
     write_npy(&at("wide.npy"), ones(&[2, 5]).view()).expect("writable");
     write_npy(&at("none.npy"), ones(&[0, 4]).view()).expect("writable");
     fs::write(at("nan.csv"), "1,0,1,0\n0,nan,0,1\n").expect("writable");
@@ -289,6 +308,9 @@ fn bad_input_is_one_clear_line_and_status_two() {
             if !message.contains(expected) {
                 complain(&format!("does not say `{expected}`"));
             }
+        }
+        if message.matches("os error").count() > 1 {
+            complain("the system's message twice");
         }
         if message.contains("panicked") {
             complain("a panic");

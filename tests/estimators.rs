@@ -12,6 +12,7 @@ use std::sync::Arc;
 use lnz::estimators::{Guarantee, REGISTRY, Settings, Silent, Verdict, Warning, by_name, quickest_exact};
 use lnz::math::statistics;
 use lnz::models::{Domain, FunctionModel, Model, Space, builtin};
+use lnz::paths::for_model;
 use rayon::prelude::*;
 
 const SEEDS: u64 = 32;
@@ -162,6 +163,27 @@ fn a_constant_energy_shifts_log_z() {
         let shift = run(&plain) - run(&raised);
         assert!((shift - 3.25).abs() < 1e-6, "{method}: {shift}");
     }
+}
+
+/// Where rounding of f32 would exceed the error bar, an RBM is annealed in f64; where f64 would not do either, not at all.
+#[test]
+fn huge_weights_are_annealed_in_f64_or_not_at_all() {
+    let settings = Settings { rungs: Some(1024), chains: Some(512), max_time: 1e9, ..Settings::default() };
+    let ais = by_name("ais").unwrap();
+    for spec in ["ref:rbm?visible=6&hidden=4&scale=1e6", "ref:gaussian-rbm?visible=4&hidden=3&scale=1e3"] {
+        let model = builtin::parse(spec).unwrap();
+        assert_ne!(for_model(&model, None).unwrap().kernel(), "block Gibbs", "{spec}");
+        let found = ais.estimate(&model, &settings, &Silent).unwrap();
+        let error = found.log_z - truth(&model);
+        let within = error.abs() < 4.5 * found.std_err.unwrap() + 0.003;
+        assert!(within || !found.verdict.is_converged(), "{spec}: off by {error}");
+        let colder = model.at_temperature(1e-9);
+        assert!(truth(&colder).is_finite());
+        let refused = ais.estimate(&colder, &settings, &Silent).unwrap_err().to_string();
+        assert!(refused.contains("rounding is worth"), "{refused}");
+    }
+    let ordinary = builtin::parse("ref:rbm?visible=784&hidden=500").unwrap();
+    assert_eq!(for_model(&ordinary, None).unwrap().kernel(), "block Gibbs");
 }
 
 /// The number of states of a flat model.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Folders and files below `src/`, lowest first; those of one rank do not use each other.
 const RANKS: &[&[&str]] = &[
+    &["wording"],
     &["error"],
     &["math"],
     &["models"],

@@ -68,7 +68,7 @@ fn budgets_are_kept_and_buy_accuracy() {
     let model = builtin::parse("ref:ising?side=4&coupling=0.4&field=0.1").unwrap();
     let methods: Vec<&dyn Estimator> =
         ["ais", "ti", "reverse-ais", "sandwich", "importance"].map(|name| by_name(name).unwrap()).to_vec();
-    let budgets = [1 << 17, 1 << 21];
+    let budgets = [1 << 18, 1 << 21];
     let found = compare(&model, &contest(&methods, &budgets), &Silent).unwrap();
     for standing in &found.standings {
         let share = standing.counts.sweeps as f64 / standing.budget;
@@ -82,8 +82,8 @@ fn budgets_are_kept_and_buy_accuracy() {
                 of_it.unwrap().root_mean_square_error.unwrap()
             })
             .collect();
-        // Sixteen times the work should buy a factor of four; eight replicates know it to a quarter or so.
-        assert!(rms[1] < 0.6 * rms[0], "{method}: {rms:?}");
+        // Eight times the work should buy a factor of 2.8; eight replicates know it to a third or so.
+        assert!(rms[1] < 0.7 * rms[0], "{method}: {rms:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use lnz::estimators::{ScheduleChoice, Settings};
 use lnz::models::Space;
-use lnz::{Error, io};
+use lnz::{Error, io, wording};
 use ndarray::Array2;
 
 /// Numbers that all chains together may hold: 2³⁰, 8 GiB as f64.
@@ -176,7 +176,7 @@ pub(crate) fn setting(
     value: impl std::fmt::Display,
     expected: impl Into<String>,
 ) -> Error {
-    Error::Setting { option, value: value.to_string(), expected: expected.into() }
+    Error::Setting { option, value: wording::shown(value), expected: expected.into() }
 }
 
 fn number(text: &str) -> Option<f64> {

@@ -7,7 +7,7 @@ use clap::Args;
 use lnz::estimators::{Estimate, Verdict};
 use lnz::io::likelihoods::Column;
 use lnz::io::{self, RunRecord};
-use lnz::likelihood::{self, Difference, Likelihood, LogZ};
+use lnz::likelihood::{self, Difference, Excess, Likelihood, LogZ};
 use lnz::models::Domain;
 use lnz::plots::{self, Examples};
 use ndarray::Array2;
@@ -69,8 +69,17 @@ struct Answer {
     log_z: LogZ,
     /// Where it was estimated here.
     estimate: Option<Estimate>,
-    converged: bool,
+    /// Whether the run that gave log Z did.
+    run_converged: bool,
     likelihood: Likelihood,
+    /// What the data say against log Z.
+    excess: Option<Excess>,
+}
+
+impl Answer {
+    fn converged(&self) -> bool {
+        self.run_converged && self.excess.is_none()
+    }
 }
 
 /// What is known of a model's log Z before anything is run.
@@ -137,7 +146,7 @@ impl Arguments {
         Ok(Report {
             text: if self.json { self.as_json(&first, pair) } else { self.as_text(&first, pair) },
             warnings,
-            converged: first.converged && second.as_ref().is_none_or(|second| second.converged),
+            converged: first.converged() && second.as_ref().is_none_or(Answer::converged),
         })
     }
 
@@ -174,7 +183,7 @@ impl Arguments {
     }
 
     fn answer(&self, source: Source, known: Known, data: &Array2<f64>) -> Result<Answer, lnz::Error> {
-        let (log_z, converged, estimate) = match known {
+        let (log_z, run_converged, estimate) = match known {
             Known::LogZ { log_z, converged } => (log_z, converged, None),
             Known::Nothing => {
                 let settings = arguments::settings(&self.effort, None, None, &source.model.space())?;
@@ -184,7 +193,8 @@ impl Arguments {
             }
         };
         let likelihood = likelihood::evaluate(&source.model, data.view(), &log_z)?;
-        Ok(Answer { source, log_z, estimate, converged, likelihood })
+        let excess = likelihood::excess(&source.model, data.view(), &likelihood, &log_z);
+        Ok(Answer { source, log_z, estimate, run_converged, likelihood, excess })
     }
 
     fn as_text(&self, first: &Answer, pair: Option<(&Answer, &Difference)>) -> String {
@@ -228,7 +238,7 @@ impl Arguments {
             "mean log-likelihood = {} nats per example\n",
             print::number(likelihood.mean, likelihood.combined_std_err)
         );
-        let verdict = if answer.converged { "" } else { "   NOT CONVERGED: do not rely on these numbers" };
+        let verdict = if answer.converged() { "" } else { "   NOT CONVERGED: do not rely on these numbers" };
         headline
             + &print::aligned(&[
                 ("  of the data", print::error(likelihood.data_std_err)),
@@ -279,7 +289,7 @@ impl Arguments {
             bits_per_dimension: answer.likelihood.bits_per_dimension,
             of_a_density: answer.source.model.space().values().is_none(),
             log_z: &answer.log_z,
-            converged: answer.converged,
+            converged: answer.converged(),
             model: print::ModelJson::new(&answer.source, self.options.temperature),
             estimate: answer.estimate.as_ref().map(print::EstimateJson::new),
             warnings: answer.source.warnings.iter().cloned().chain(doubts(answer)).collect(),
@@ -298,23 +308,24 @@ impl Arguments {
 /// What a reader should know about a log Z that was used.
 fn doubts(answer: &Answer) -> Vec<String> {
     let name = &answer.source.name;
+    let mut doubts = Vec::new();
+    if let Some(excess) = &answer.excess {
+        doubts.push(format!("{name}: {excess}"));
+    }
     match &answer.estimate {
         Some(estimate) => {
             let reasons = match &estimate.verdict {
                 Verdict::Converged => &[][..],
                 Verdict::NotConverged { reasons } => reasons,
             };
-            reasons
-                .iter()
-                .chain(&estimate.warnings)
-                .map(|warning| format!("log Z of {name}: {warning}"))
-                .collect()
+            let warnings = reasons.iter().chain(&estimate.warnings);
+            doubts.extend(warnings.map(|warning| format!("log Z of {name}: {warning}")));
         }
-        None if !answer.converged => {
-            vec![format!("log Z of {name}: the run that {} holds did not converge", answer.log_z.source)]
-        }
-        None => Vec::new(),
+        None if !answer.run_converged => doubts
+            .push(format!("log Z of {name}: the run that {} holds did not converge", answer.log_z.source)),
+        None => {}
     }
+    doubts
 }
 
 /// log p of each example, as columns.

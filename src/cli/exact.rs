@@ -3,7 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use lnz::Error;
-use lnz::estimators::{self, Settings};
+use lnz::estimators::enumeration::Enumeration;
+use lnz::estimators::{self, Estimator, Settings};
 
 use super::model::Options;
 use super::progress::Progress;
@@ -33,10 +34,14 @@ impl Arguments {
         self.running.start()?;
         let source = self.options.load(&self.model)?;
         let Some((estimator, plan)) = estimators::quickest_exact(&source.model) else {
+            // Enumeration knows why nothing applies: the space is continuous, or adding up would take too long.
+            let reason = match Enumeration.plan(&source.model) {
+                Err(Error::NotApplicable { reason, .. }) => reason,
+                _ => format!("nothing is known of {}", source.model.space()),
+            };
             return Err(refusal(format!(
-                "no exact method applies to this {} ({}); `lnz estimate {}` samples instead",
+                "no exact method does for this {}: {reason}; `lnz estimate {}` samples instead",
                 source.model.kind(),
-                source.model.space(),
                 print::quoted(&self.model)
             )));
         };

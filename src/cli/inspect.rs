@@ -48,19 +48,28 @@ fn methods(source: &Source) -> Vec<Method> {
                 name: estimator.name(),
                 applies: false,
                 predicted_seconds: None,
-                why_not: Some(match error {
-                    lnz::Error::NotApplicable { reason, .. } => reason,
-                    other => other.to_string(),
-                }),
+                why_not: Some(reason(error)),
             },
         })
         .collect()
 }
 
+/// Why something does not apply, without its name.
+fn reason(error: lnz::Error) -> String {
+    match error {
+        lnz::Error::NotApplicable { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}
+
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         let source = self.options.load(&self.model)?;
-        let kernel = paths::for_model(&source.model, None)?.kernel();
+        // A model that cannot be annealed can be inspected all the same.
+        let kernel = match paths::for_model(&source.model, None) {
+            Ok(path) => path.kernel(),
+            Err(error) => format!("no: {}", reason(error)),
+        };
         let methods = methods(&source);
         let facts = source.model.facts();
         let text = if self.json {

@@ -107,7 +107,8 @@ pub(crate) fn finish(outcome: Result<Report>) -> ExitCode {
             if report.converged { ExitCode::SUCCESS } else { ExitCode::from(NOT_CONVERGED) }
         }
         Err(error) => {
-            to_stderr(&format!("error: {error:#}"));
+            // The messages of this crate hold those of their sources.
+            to_stderr(&format!("error: {error}"));
             match error.downcast_ref::<lnz::Error>() {
                 Some(lnz::Error::NotReached { .. }) => ExitCode::from(NOT_CONVERGED),
                 Some(_) => ExitCode::from(BAD_INPUT),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::wording::duration;
 
 pub mod ais;
 pub mod annealing;
@@ -127,8 +128,9 @@ pub(crate) fn within_time(estimator: &'static str, seconds: f64, settings: &Sett
     Err(Error::NotApplicable {
         estimator,
         reason: format!(
-            "it would take about {seconds:.0} s, more than the limit of {} s (--max-time)",
-            settings.max_time
+            "it would take about {}, more than the limit of {} (--max-time)",
+            duration(seconds),
+            duration(settings.max_time)
         ),
     })
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wording::decimals;
+
 /// A reason for doubt. Its `Display` says what was seen and what to try next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -105,8 +107,9 @@ impl fmt::Display for Warning {
             ),
             Self::Disagreement { source, other, z } => write!(
                 f,
-                "{source} says log Z = {other:.3}, {z:.1} combined standard errors away: some chains missed a part of the space; \
-                 try more rungs (--rungs), --data, or another --method"
+                "{source} says log Z = {}, {z:.1} combined standard errors away: some chains missed a part of the space; \
+                 try more rungs (--rungs), --data, or another --method",
+                decimals(*other, 3)
             ),
             Self::BelowBound { bound, by } => write!(
                 f,

@@ -54,7 +54,13 @@ pub(super) fn recognise(bytes: &[u8]) -> Parsed<Format> {
     if is_mat_4(bytes) {
         return Err("a MATLAB level 4 file is not read; save it with save('model.mat', ..., '-v7')".into());
     }
-    if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) {
+    // A protobuf of ONNX: its version, then any of its later fields.
+    if let [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] = bytes {
+        return Err("ONNX networks are not read yet; models are .npz, .safetensors or .mat (-v7)".into());
+    }
+    if std::str::from_utf8(bytes)
+        .is_ok_and(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()))
+    {
         return Ok(Format::Text);
     }
     Err("the format is not recognised; models are .npz, .safetensors or .mat (-v7), data .npy, .npz, .csv or MNIST idx, each \

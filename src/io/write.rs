@@ -148,7 +148,7 @@ fn write_safetensors(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)]) -> Res
             if !nearest.is_finite() {
                 return Err(format_error(
                     path,
-                    format!("{name} holds {value}, which f32 cannot; write .npz"),
+                    format!("{name} holds {}, which f32 cannot; write .npz", crate::wording::number(value)),
                 ));
             }
             bytes.extend(nearest.to_le_bytes());

@@ -1,5 +1,7 @@
 //! Normalised log-likelihood of data, log p(x) = −E(x) − log Z, with the data's error and that of log Z told apart.
 
+use std::cmp::Ordering;
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::{ArrayView2, Axis};
@@ -8,11 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::estimators::Estimate;
-use crate::math::statistics;
+use crate::math::{log_sum_exp, statistics};
 use crate::models::Model;
+use crate::wording::{decimals, number};
 
 /// Rows whose energies are computed together: a model's temporary arrays stay small, whatever the data's size.
 const BATCH: usize = 256;
+
+/// Largest size of a log Z: sums of log p over examples stay within f64, which ends at 1.8·10³⁰⁸.
+const LARGEST: f64 = 1e298;
 
 /// A log Z to normalise with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,10 +35,12 @@ impl LogZ {
     /// A log Z from `source`.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless the value is finite and the standard error is not negative (it may be infinite).
+    /// [`Error::Setting`] unless the value is finite, at most 10²⁹⁸ in size, and the standard error is not negative (it may be infinite).
     pub fn new(value: f64, std_err: f64, source: impl Into<String>) -> Result<Self> {
-        if !value.is_finite() {
-            return Err(Error::setting("--log-z", value, "only a finite log Z normalises a density"));
+        if value.is_nan() || value.abs() > LARGEST {
+            let expected =
+                format!("only a finite log Z, at most {} in size, normalises a density", number(LARGEST));
+            return Err(Error::setting("--log-z", value, expected));
         }
         if std_err.is_nan() || std_err < 0.0 {
             return Err(Error::setting("--log-z-se", std_err, "a standard error is not negative"));
@@ -69,6 +77,33 @@ pub struct Likelihood {
     pub examples: usize,
     /// log p(xᵢ) of each example; −∞ where the density is zero.
     pub per_example: Vec<f64>,
+}
+
+/// Distinct examples whose probabilities add up to more than one: proof that log Z is too low.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Excess {
+    /// How many distinct examples there are.
+    pub distinct: usize,
+    /// log Σ p(x) over them. The log Z that was used is at least so much too low, in nats.
+    pub log_probability: f64,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { distinct, log_probability } = self;
+        let least =
+            if *log_probability < 1e-3 { number(*log_probability) } else { decimals(*log_probability, 3) };
+        let probability = number((log_probability / std::f64::consts::LN_10 * 10.0).round() / 10.0);
+        let examples = if *distinct == 1 {
+            "1 distinct example".into()
+        } else {
+            format!("{distinct} distinct examples")
+        };
+        write!(
+            f,
+            "log Z is too low by at least {least} nats: the {examples} alone would have probability 10^{probability}"
+        )
+    }
 }
 
 /// The mean difference of two models on the same data, first minus second, in nats per example.
@@ -129,6 +164,48 @@ pub fn evaluate(model: &Arc<dyn Model>, data: ArrayView2<'_, f64>, log_z: &LogZ)
     })
 }
 
+/// Whether the distinct rows of `data` alone have a probability above one, by more than three standard errors of log Z. Always
+/// `None` on a continuous space, where densities may exceed one.
+///
+/// `likelihood` is that of the same rows, from [`evaluate`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use lnz::likelihood::{LogZ, evaluate, excess};
+/// use lnz::models::{Independent, Model};
+/// let model: Arc<dyn Model> = Arc::new(Independent::bits(ndarray::array![0.0, 0.0])?);
+/// let data = ndarray::array![[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]];
+/// let log_z = LogZ::new(0.0, 0.0, "a mistake")?;
+/// let found = excess(&model, data.view(), &evaluate(&model, data.view(), &log_z)?, &log_z).expect("p = 1 twice");
+/// assert_eq!((found.distinct, found.log_probability), (2, 2f64.ln()));
+/// # Ok::<(), lnz::Error>(())
+/// ```
+#[must_use]
+pub fn excess(
+    model: &Arc<dyn Model>,
+    data: ArrayView2<'_, f64>,
+    likelihood: &Likelihood,
+    log_z: &LogZ,
+) -> Option<Excess> {
+    model.space().values()?;
+    let mut rows: Vec<usize> = (0..data.nrows()).collect();
+    // States are finite numbers, and −0 is 0.
+    let order = |a: &usize, b: &usize| {
+        let values = data.row(*a).into_iter().zip(data.row(*b));
+        values
+            .map(|(x, y)| (x + 0.0).total_cmp(&(y + 0.0)))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    };
+    rows.sort_by(order);
+    rows.dedup_by(|a, b| order(a, b).is_eq());
+    let logs: Vec<f64> = rows.iter().map(|row| likelihood.per_example[*row]).collect();
+    let log_probability = log_sum_exp(&logs);
+    // Of an exact log Z, rounding and the decimals that were printed remain.
+    let allowed = (3.0 * log_z.std_err).max(1e-9 * (1.0 + log_z.value.abs()));
+    (log_probability > allowed).then_some(Excess { distinct: rows.len(), log_probability })
+}
+
 /// How much better `first` explains the data than `second`; both are of the same rows.
 ///
 /// # Errors
@@ -170,7 +247,6 @@ fn moments(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::log_sum_exp;
     use crate::models::builtin;
     use ndarray::{Array2, array};
 
@@ -189,6 +265,33 @@ mod tests {
         assert_eq!(likelihood.examples, 1024);
         assert!((likelihood.combined_std_err.powi(2) - likelihood.data_std_err.powi(2) - 0.09).abs() < 1e-12);
         assert!((likelihood.bits_per_dimension * 10.0 * 2f64.ln() + likelihood.mean).abs() < 1e-12);
+    }
+
+    #[test]
+    fn probabilities_above_one_prove_log_z_too_low() {
+        let model = builtin::parse("ref:rbm?visible=10&hidden=4&scale=1").expect("valid");
+        let states = all_bits(10);
+        let twice = ndarray::concatenate![Axis(0), states, states];
+        let truth = log_sum_exp(&model.energy(states.view()).mapv(|e| -e).to_vec());
+        let found = |value: f64, std_err: f64, data: &Array2<f64>| {
+            let log_z = LogZ::new(value, std_err, "given").expect("finite");
+            let likelihood = evaluate(&model, data.view(), &log_z).expect("in the space");
+            excess(&model, data.view(), &likelihood, &log_z)
+        };
+        for data in [&states, &twice] {
+            assert_eq!(found(truth, 0.0, data), None);
+            assert_eq!(found(truth - 0.29, 0.1, data), None);
+            let excess = found(truth - 0.31, 0.1, data).expect("more than three standard errors");
+            assert_eq!(excess.distinct, 1024);
+            assert!((excess.log_probability - 0.31).abs() < 1e-9);
+        }
+        let text = found(truth - 230.3, 0.0, &states).expect("far too low").to_string();
+        assert!(text.contains("at least 230.300 nats: the 1024 distinct examples alone"), "{text}");
+        assert!(text.ends_with("probability 10^100"), "{text}");
+        let continuous = builtin::parse("ref:gaussian?dim=1").expect("valid");
+        let log_z = LogZ::new(-50.0, 0.0, "given").expect("finite");
+        let likelihood = evaluate(&continuous, array![[0.0]].view(), &log_z).expect("in the space");
+        assert_eq!(excess(&continuous, array![[0.0]].view(), &likelihood, &log_z), None);
     }
 
     #[test]
@@ -214,7 +317,9 @@ mod tests {
         }
         let one = evaluate(&model, array![[0.0, 1.0]].view(), &log_z).expect("one row");
         assert_eq!(one.data_std_err, f64::INFINITY);
-        for (value, std_err) in [(f64::NAN, 0.0), (f64::INFINITY, 0.0), (1.0, -1.0), (1.0, f64::NAN)] {
+        for (value, std_err) in
+            [(f64::NAN, 0.0), (1e308, 0.0), (f64::INFINITY, 0.0), (1.0, -1.0), (1.0, f64::NAN)]
+        {
             assert!(LogZ::new(value, std_err, "given").is_err());
         }
     }

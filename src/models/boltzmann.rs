@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use super::{LowerBounds, Model, Space, Units, check_finite, symmetric};
 use crate::error::{Error, Result};
 use crate::math::products;
+use crate::wording::number;
 
 /// E(x) = −½ xᵀJx − h·x over bits or spins, with J symmetric and zero on its diagonal.
 ///
@@ -83,7 +84,10 @@ pub(super) fn pairwise(model: &'static str, couplings: Array2<f64>, dim: usize) 
     match couplings.diag().iter().enumerate().find(|(_, value)| **value != 0.0) {
         Some((i, value)) => Err(Error::model(
             model,
-            format!("J[{i}, {i}] is {value}; the diagonal must be zero, put self-terms into the fields"),
+            format!(
+                "J[{i}, {i}] is {}; the diagonal must be zero, put self-terms into the fields",
+                number(*value)
+            ),
         )),
         None => Ok(couplings),
     }

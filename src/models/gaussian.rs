@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::math::linear::{BadPivot, Cholesky};
 use crate::math::products;
 use crate::math::random::{Generator, Stream};
+use crate::wording::number;
 
 /// E(x) = ½ (x − μ)ᵀ Λ (x − μ) − s on ℝᵈ, with log Z = s + ½ d log 2π − ½ log |Λ|.
 ///
@@ -164,7 +165,7 @@ impl Model for Gaussian {
         vec![
             ("dimension", self.mean.len().to_string()),
             ("log |precision|", format!("{:.6}", self.factor.log_determinant())),
-            ("log scale", self.log_scale.to_string()),
+            ("log scale", number(self.log_scale)),
         ]
     }
 

@@ -9,6 +9,7 @@ use super::rbm::softplus;
 use super::{Domain, Gradient, LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
 use crate::math::products;
+use crate::wording::number;
 
 /// How σ scales the term that couples visible and hidden units; the two agree where σ = 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl GaussianRbm {
         {
             return Err(Error::model(
                 MODEL,
-                format!("sigma[{i}] is {value}; standard deviations are positive and finite"),
+                format!("sigma[{i}] is {}; standard deviations are positive and finite", number(*value)),
             ));
         }
         let divisor = match convention {
@@ -99,6 +100,12 @@ impl GaussianRbm {
         };
         let scaled_weights = weights / divisor.insert_axis(Axis(1));
         check_finite(MODEL, "W divided by sigma", &scaled_weights)?;
+        // Integrated over v, the energy is quadratic in σW̃ and bilinear in b and W̃.
+        let sizes: Array1<f64> = scaled_weights
+            .indexed_iter()
+            .map(|((i, _), w)| (w * sigma[i]).powi(2) + (w * visible_bias[i]).abs())
+            .collect();
+        check_finite(MODEL, "(sigma W)^2 + |b W| with W divided by sigma", &sizes)?;
         Ok(Self { scaled_weights, visible_bias, hidden_bias, sigma, convention })
     }
 
@@ -180,7 +187,14 @@ impl Model for GaussianRbm {
         vec![
             ("visible units", self.visible().to_string()),
             ("hidden units", self.hidden().to_string()),
-            ("sigma", if least == largest { least.to_string() } else { format!("{least} to {largest}") }),
+            (
+                "sigma",
+                if least == largest {
+                    number(least)
+                } else {
+                    format!("{} to {}", number(least), number(largest))
+                },
+            ),
             ("convention", self.convention.to_string()),
         ]
     }

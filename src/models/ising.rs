@@ -6,6 +6,7 @@ use ndarray::{Array1, ArrayView2};
 
 use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite};
 use crate::error::Result;
+use crate::wording::number;
 
 /// E(s) = −J Σ_{⟨ij⟩} sᵢ sⱼ − h Σᵢ sᵢ over the bonds of a [`Lattice`], s ∈ {−1, +1}ᵈ.
 ///
@@ -77,8 +78,8 @@ impl Model for Ising {
     fn facts(&self) -> Vec<(&'static str, String)> {
         vec![
             ("lattice", self.lattice.to_string()),
-            ("coupling J", self.coupling.to_string()),
-            ("field h", self.field.to_string()),
+            ("coupling J", number(self.coupling)),
+            ("field h", number(self.field)),
         ]
     }
 

@@ -9,6 +9,7 @@ use super::{Gaussian, Gradient, Model, Sampler, Space, Tempered};
 use crate::error::{Error, Result};
 use crate::math::log_sum_exp;
 use crate::math::random::Generator;
+use crate::wording::number;
 
 /// E(x) = −log Σₖ wₖ N(x; μₖ, Σₖ) on ℝᵈ with weights wₖ > 0 of any sum; log Z = log Σₖ wₖ.
 ///
@@ -51,7 +52,7 @@ impl Mixture {
         if let Some((k, weight)) = weights.iter().enumerate().find(|(_, w)| !w.is_normal() || **w < 0.0) {
             return Err(Error::model(
                 "mixture",
-                format!("weight {k} is {weight}; weights are positive and finite"),
+                format!("weight {k} is {}; weights are positive and finite", number(*weight)),
             ));
         }
         let components = (0..count)

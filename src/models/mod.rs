@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::math::random::Generator;
+use crate::wording;
 
 pub mod boltzmann;
 pub mod builtin;
@@ -158,7 +159,8 @@ impl Space {
                     _ => "",
                 };
                 return Err(Error::data(format!(
-                    "row {row}, column {column} is {value}, but the model's space is {self}{hint}"
+                    "row {row}, column {column} is {}, but the model's space is {self}{hint}",
+                    wording::number(value)
                 )));
             }
         }
@@ -241,13 +243,24 @@ pub fn downcast<T: Model>(model: &Arc<dyn Model>) -> Option<Arc<T>> {
     any.downcast::<T>().ok()
 }
 
-/// Checks that every parameter in `values` is finite.
+/// Largest size of a parameter: sums of many, at any temperature, stay within f64, which ends at 1.8·10³⁰⁸.
+const LARGEST: f64 = 1e290;
+
+/// Checks that every parameter in `values` is finite, and not so large that energies would not be.
 pub(crate) fn check_finite<'a>(
     model: &'static str,
     name: &str,
     values: impl IntoIterator<Item = &'a f64>,
 ) -> Result<()> {
-    match values.into_iter().find(|value| !value.is_finite()) {
+    match values.into_iter().find(|value| !value.is_finite() || value.abs() > LARGEST) {
+        Some(value) if value.is_finite() => Err(Error::model(
+            model,
+            format!(
+                "{name} holds {}; energies would overflow, parameters are at most {} in size",
+                wording::number(*value),
+                wording::number(LARGEST)
+            ),
+        )),
         Some(value) => Err(Error::model(model, format!("{name} holds {value}; parameters must be finite"))),
         None => Ok(()),
     }
@@ -263,7 +276,11 @@ pub(crate) fn symmetric(model: &'static str, name: &str, mut matrix: Array2<f64>
             if (above - below).abs() > 1e-6 * largest {
                 return Err(Error::model(
                     model,
-                    format!("{name} is not symmetric: [{i}, {j}] is {above} but [{j}, {i}] is {below}"),
+                    format!(
+                        "{name} is not symmetric: [{i}, {j}] is {} but [{j}, {i}] is {}",
+                        wording::number(above),
+                        wording::number(below)
+                    ),
                 ));
             }
             let both = 0.5 * above + 0.5 * below;

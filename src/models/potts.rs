@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use super::boltzmann::{edges, neighbours, pairwise};
 use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
+use crate::wording::number;
 
 /// E(x) = −Σ_{i<j} Jᵢⱼ δ(xᵢ, xⱼ) − Σᵢ hᵢ(xᵢ) over {0 … q − 1}ᵈ.
 ///
@@ -132,9 +133,9 @@ impl Model for Potts {
             vec![("sites", self.fields.nrows().to_string()), ("states", self.states().to_string())];
         match self.lattice {
             Some((lattice, coupling)) => {
-                let field: Vec<String> = self.fields.row(0).iter().map(f64::to_string).collect();
+                let field: Vec<String> = self.fields.row(0).iter().map(|value| number(*value)).collect();
                 facts.push(("lattice", lattice.to_string()));
-                facts.push(("coupling J", coupling.to_string()));
+                facts.push(("coupling J", number(coupling)));
                 facts.push(("field h", field.join(", ")));
             }
             None => facts.push(("nonzero couplings", self.edges.len().to_string())),

@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 pub use super::Units;
 use super::{LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
+use crate::wording::number;
 
 /// E(v, h) = −b·v − c·h − vᵀW h with h summed out: E(v) = −b·v − Σⱼ log Σ_{hⱼ} exp(hⱼ (cⱼ + (vW)ⱼ)).
 ///
@@ -87,10 +88,25 @@ impl Rbm {
             ));
         }
         if let Some(rate) = rates.iter().find(|r| !(0.0..=1.0).contains(*r)) {
-            return Err(Error::model("rbm", format!("base rate {rate}; rates lie between 0 and 1")));
+            return Err(Error::model(
+                "rbm",
+                format!("base rate {}; rates lie between 0 and 1", number(*rate)),
+            ));
         }
         self.base_rates = Some(rates);
         Ok(self)
+    }
+
+    /// The machine of bits with the sides exchanged, without offset and base rates.
+    pub(crate) fn transposed(&self) -> Self {
+        Self {
+            units: Units::Bits,
+            weights: self.weights.t().to_owned(),
+            visible_bias: self.hidden_bias.clone(),
+            hidden_bias: self.visible_bias.clone(),
+            offset: 0.0,
+            base_rates: None,
+        }
     }
 
     /// The number of visible units.

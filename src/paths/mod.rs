@@ -22,6 +22,7 @@ pub mod ising;
 pub mod pairwise;
 mod population;
 pub mod rbm;
+mod rounding;
 mod schedule;
 
 pub(crate) use population::check;
@@ -195,7 +196,8 @@ const FAST: &[Builder] = &[rbm::for_model, ising::for_model, pairwise::for_model
 /// The best path for `model`, its reference fitted to `data` (rows of the model's space) where given.
 ///
 /// # Errors
-/// [`Error::Data`](crate::Error::Data) for data outside the space.
+/// [`Error::Data`](crate::Error::Data) for data outside the space, [`Error::NotApplicable`](crate::Error::NotApplicable) for an
+/// RBM so large that rounding alone would decide its log-weights.
 pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> Result<Arc<dyn Path>> {
     if let Some(data) = data {
         model.space().check(data)?;

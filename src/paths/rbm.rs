@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
-use crate::error::Result;
+use super::{Counts, Ensemble, Move, Path, Pilot, StepStats, rounding, sibling, sibling_mut};
+use crate::error::{Error, Result};
 use crate::math::random::Generator;
 use crate::math::simd::{self, Lanes};
 use crate::math::{Stream, products};
@@ -60,15 +60,39 @@ struct Parameters {
     constant: f64,
 }
 
-/// The RBM path for a model that is an RBM; base rates from `data`, else from the model's file, else left to pilots.
+/// The RBM path for a model that is an RBM; base rates from `data`, else from the model's file, else left to pilots. An RBM
+/// whose activations are too large for f32 is left to the paths in f64, and one too large for those is refused.
 pub(super) fn for_model(
     model: &Arc<dyn Model>,
     data: Option<ArrayView2<'_, f64>>,
 ) -> Option<Result<Arc<dyn Path>>> {
-    if let Some(rbm) = downcast::<Rbm>(model) {
-        return Some(Ok(Arc::new(RbmPath::bernoulli(rbm, data))));
+    let (path, scale): (Box<dyn FnOnce() -> RbmPath + '_>, f64) = if let Some(rbm) = downcast::<Rbm>(model) {
+        let scale = rounding::scale(rbm.weights().view(), rbm.hidden_bias(), &Array1::ones(rbm.visible()));
+        (Box::new(move || RbmPath::bernoulli(rbm, data)), scale)
+    } else {
+        let rbm = downcast::<GaussianRbm>(model)?;
+        let weights = whitened(&rbm);
+        // u = (v − b)/σ is σW̃h and noise.
+        let reach = weights.mapv(f64::abs).sum_axis(Axis(1)) + 3.0;
+        let folded = rbm.hidden_bias() + &rbm.visible_bias().dot(rbm.scaled_weights());
+        let scale = rounding::scale(weights.view(), &folded, &reach);
+        (Box::new(move || RbmPath::gaussian(rbm, data)), scale)
+    };
+    if rounding::in_f64(scale) > rounding::MOST {
+        let reason = format!(
+            "activations of this {} reach {scale:.0e}, so that rounding is worth {:.0e} nats of a log-weight; \
+             only an exact method (`lnz exact`) can tell its log Z",
+            model.kind(),
+            rounding::in_f64(scale)
+        );
+        return Some(Err(Error::NotApplicable { estimator: "annealing", reason }));
     }
-    downcast::<GaussianRbm>(model).map(|rbm| Ok(Arc::new(RbmPath::gaussian(rbm, data)) as Arc<dyn Path>))
+    (rounding::in_f32(scale) <= rounding::MOST).then(|| Ok(Arc::new(path()) as Arc<dyn Path>))
+}
+
+/// σW̃, which multiplies u.
+fn whitened(rbm: &GaussianRbm) -> Array2<f64> {
+    rbm.scaled_weights() * &rbm.sigma().view().insert_axis(Axis(1))
 }
 
 impl RbmPath {
@@ -100,7 +124,7 @@ impl RbmPath {
         let base_rates = if known.is_some() { BaseRates::Known } else { BaseRates::Guessed };
         let reference_bias = known.unwrap_or_else(|| rbm.visible_bias().clone());
         let parameters = Parameters {
-            weights: (rbm.scaled_weights() * &rbm.sigma().view().insert_axis(Axis(1))).mapv(|w| w as f32),
+            weights: whitened(&rbm).mapv(|w| w as f32),
             hidden_bias: Vec::new(),
             target_bias: rbm.visible_bias().clone(),
             constant: 0.0,

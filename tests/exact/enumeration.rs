@@ -44,6 +44,23 @@ fn random_rbm(visible: usize, hidden: usize, scale: f64, seed: u64, units: Units
 }
 
 #[test]
+fn no_weight_is_too_large() {
+    // Every state of both sides on: 12 weights and nothing else that counts.
+    let machine = Rbm::new(Array2::from_elem((4, 3), 1e200), Array1::ones(4), Array1::ones(3), Units::Bits)
+        .expect("finite");
+    assert_close(log_z("enumeration", &(Arc::new(machine) as Arc<dyn Model>)), 1.2e201, 1e-14, "1e200");
+    for (place, scale) in [1e13, 1e15, 1e17, 1e20, 1e39, 1e280].into_iter().enumerate() {
+        for (visible, hidden) in [(9, 2), (4, 12), (7, 7)] {
+            for units in [Units::Bits, Units::Spins] {
+                let model = random_rbm(visible, hidden, scale, place as u64, units);
+                let what = format!("{visible}x{hidden} {units:?} scale {scale:e}");
+                assert_close(log_z("enumeration", &model), brute_force(&model), 1e-12, &what);
+            }
+        }
+    }
+}
+
+#[test]
 fn rbm_agrees_with_brute_force_in_either_orientation() {
     let mut seed = 0;
     for units in [Units::Bits, Units::Spins] {

@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, Axis};
 use super::{Cost, Counts, Estimate, Estimator, Guarantee, Monitor, Plan, Settings};
 use crate::error::{Error, Result};
 use crate::models::{Boltzmann, Domain, GaussianRbm, Ising, Model, Rbm, Units, downcast};
+use crate::wording::duration_of_log;
 
 mod bipartite;
 mod quadratic;
@@ -24,6 +25,9 @@ use states::States;
 const NAME: &str = "enumeration";
 /// Most bits that are ever enumerated; counts stay below 2⁶³.
 const MOST_BITS: usize = 62;
+/// Largest |log w| of an RBM whose weights are split into mantissa and exponent. Of larger numbers the exponent leaves i64 and
+/// the mantissa is all rounding.
+const MOST_SPLIT: f64 = 1e15;
 
 /// Exact summation over a finite space, on all threads of the current pool.
 ///
@@ -36,15 +40,22 @@ pub struct Enumeration;
 /// What there is to add up, and what log Z exceeds that sum's logarithm by.
 #[derive(Debug)]
 enum Sum {
-    Bipartite { machine: Box<Bipartite>, bits: usize, constant: f64 },
+    Bipartite {
+        machine: Box<Bipartite>,
+        bits: usize,
+        constant: f64,
+    },
     Quadratic(Quadratic, usize),
-    States(States),
+    /// In log space throughout.
+    States(States, f64),
 }
 
 impl Sum {
     fn of(model: &Arc<dyn Model>) -> Result<Self> {
         if let Some(rbm) = downcast::<Rbm>(model) {
-            let bits = few_enough(rbm.visible().min(rbm.hidden()))?;
+            let (few, many) = (rbm.visible().min(rbm.hidden()), rbm.visible().max(rbm.hidden()));
+            let side = if rbm.hidden() <= rbm.visible() { "hidden configurations" } else { "visible states" };
+            let bits = few_enough(few, side, Bipartite::pace(many, 0))?;
             return Ok(Self::of_rbm(&rbm, bits));
         }
         if let Some((quadratic, bits)) = quadratic_of(model)? {
@@ -54,12 +65,16 @@ impl Sum {
         if matches!(space.domain, Domain::Real | Domain::Box { .. }) {
             return Err(refusal(format!("states of this {} are continuous ({space})", model.kind())));
         }
-        States::of(model)
-            .map(Self::States)
-            .ok_or_else(|| refusal(format!("{space} has more than 2^62 states")))
+        States::of(model).map(|states| Self::States(states, 0.0)).ok_or_else(|| {
+            let log_count = space.log_count().expect("the space is finite");
+            too_many(&format!("all states of {space}"), log_count, States::pace(space.dim))
+        })
     }
 
     fn of_rbm(rbm: &Rbm, bits: usize) -> Self {
+        if largest_log_weight(rbm) > MOST_SPLIT {
+            return Self::States(States::of_smaller_side(rbm), -rbm.offset());
+        }
         let machine = if rbm.hidden() <= rbm.visible() {
             Bipartite::new(rbm.weights().t(), rbm.hidden_bias().view(), rbm.visible_bias().view())
         } else {
@@ -71,7 +86,7 @@ impl Sum {
     fn count(&self) -> u64 {
         match self {
             Self::Bipartite { bits, .. } | Self::Quadratic(_, bits) => 1 << bits,
-            Self::States(states) => states.count(),
+            Self::States(states, _) => states.count(),
         }
     }
 
@@ -80,7 +95,7 @@ impl Sum {
         match self {
             Self::Bipartite { machine, .. } => machine.seconds(threads),
             Self::Quadratic(_, bits) => Quadratic::seconds(*bits, threads),
-            Self::States(states) => states.seconds(threads),
+            Self::States(states, _) => states.seconds(threads),
         }
     }
 
@@ -88,15 +103,30 @@ impl Sum {
         match self {
             Self::Bipartite { machine, constant, .. } => Ok(machine.log_sum(monitor) + constant),
             Self::Quadratic(quadratic, _) => Ok(quadratic.log_sum(monitor)),
-            Self::States(states) => states.log_sum(max_time, monitor),
+            Self::States(states, constant) => Ok(states.log_sum(max_time, monitor)? + constant),
         }
     }
+
+    /// log of every term, up to a constant.
+    fn log_weights(&self) -> Result<Vec<f64>> {
+        match self {
+            Self::Bipartite { machine, .. } => Ok(machine.log_weights()),
+            Self::Quadratic(quadratic, _) => Ok(quadratic.log_weights()),
+            Self::States(states, _) => states.log_weights(),
+        }
+    }
+}
+
+/// A bound on |log w| of a machine's configurations.
+fn largest_log_weight(rbm: &Rbm) -> f64 {
+    let all = rbm.weights().iter().chain(rbm.visible_bias()).chain(rbm.hidden_bias());
+    all.map(|parameter| parameter.abs()).sum()
 }
 
 /// The model as a quadratic form of bits, where it is one, and how many.
 fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
     if let Some(ising) = downcast::<Ising>(model) {
-        let sites = few_enough(ising.lattice().sites())?;
+        let sites = few_enough(ising.lattice().sites(), "states", Quadratic::PACE)?;
         let mut pairs = Array2::zeros((sites, sites));
         for (a, b) in ising.lattice().bonds() {
             pairs[[a.min(b), a.max(b)]] += ising.coupling();
@@ -105,7 +135,7 @@ fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
         return Ok(Some((Quadratic::of_spins(0.0, linear, pairs), sites)));
     }
     if let Some(boltzmann) = downcast::<Boltzmann>(model) {
-        let bits = few_enough(boltzmann.fields().len())?;
+        let bits = few_enough(boltzmann.fields().len(), "states", Quadratic::PACE)?;
         let (linear, pairs) = (boltzmann.fields().clone(), boltzmann.couplings().clone());
         let quadratic = match boltzmann.units() {
             Units::Bits => Quadratic::of_bits(0.0, linear, pairs),
@@ -114,7 +144,7 @@ fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
         return Ok(Some((quadratic, bits)));
     }
     if let Some(rbm) = downcast::<GaussianRbm>(model) {
-        let bits = few_enough(rbm.hidden())?;
+        let bits = few_enough(rbm.hidden(), "hidden configurations", Quadratic::PACE)?;
         return Ok(Some((hidden_of(&rbm), bits)));
     }
     Ok(None)
@@ -131,14 +161,17 @@ fn hidden_of(rbm: &GaussianRbm) -> Quadratic {
     Quadratic::of_bits(constant, linear, pairs)
 }
 
-fn few_enough(bits: usize) -> Result<usize> {
+/// `bits`, unless there are too many to be counted; a configuration of `what` takes `pace` seconds.
+fn few_enough(bits: usize, what: &str, pace: f64) -> Result<usize> {
     if bits <= MOST_BITS {
-        Ok(bits)
-    } else {
-        Err(refusal(format!(
-            "there are 2^{bits} configurations to add up, at most 2^{MOST_BITS} are considered"
-        )))
+        return Ok(bits);
     }
+    Err(too_many(&format!("2^{bits} {what}"), bits as f64 * std::f64::consts::LN_2, pace))
+}
+
+fn too_many(what: &str, log_count: f64, pace: f64) -> Error {
+    let log_seconds = log_count + (pace / rayon::current_num_threads() as f64).ln();
+    refusal(format!("adding up {what} would take about {}", duration_of_log(log_seconds)))
 }
 
 fn refusal(reason: String) -> Error {

@@ -6,9 +6,8 @@ use ndarray::{Array2, ArrayView1};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::bipartite::Bipartite;
 use super::states::States;
-use super::{hidden_of, quadratic_of};
+use super::{Sum, hidden_of, quadratic_of};
 use crate::error::Result;
 use crate::math::log_sum_exp;
 use crate::math::random::Generator;
@@ -56,14 +55,9 @@ pub fn exact_sampler(model: &Arc<dyn Model>) -> Result<Option<ExactSampler>> {
         if rbm.visible().min(rbm.hidden()) > MOST_SAMPLED_BITS {
             return Ok(None);
         }
-        let (visible_bias, hidden_bias) = (rbm.visible_bias().view(), rbm.hidden_bias().view());
-        if rbm.hidden() <= rbm.visible() {
-            let machine = Bipartite::new(rbm.weights().t(), hidden_bias, visible_bias);
-            (Kind::Hidden(Arc::clone(&rbm)), machine.log_weights())
-        } else {
-            let machine = Bipartite::new(rbm.weights().view(), visible_bias, hidden_bias);
-            (Kind::Visible(Arc::clone(&rbm)), machine.log_weights())
-        }
+        let bits = rbm.visible().min(rbm.hidden());
+        let log_weights = Sum::of_rbm(&rbm, bits).log_weights()?;
+        (if rbm.hidden() <= rbm.visible() { Kind::Hidden(rbm) } else { Kind::Visible(rbm) }, log_weights)
     } else if let Some(rbm) = downcast::<GaussianRbm>(model) {
         if rbm.hidden() > MOST_SAMPLED_BITS {
             return Ok(None);

@@ -10,7 +10,7 @@ use super::{NAME, sums};
 use crate::error::{Error, Result};
 use crate::estimators::Monitor;
 use crate::math::{log_add_exp, log_sum_exp};
-use crate::models::Model;
+use crate::models::{Model, Rbm};
 
 /// States whose energies are asked for at once.
 const BATCH: u64 = 1024;
@@ -33,15 +33,29 @@ impl States {
         (count <= 1 << 62).then(|| Self { model: Arc::clone(model), values, dim: space.dim, count })
     }
 
+    /// The bits of a machine's smaller side, its constant energy left out.
+    pub(super) fn of_smaller_side(rbm: &Rbm) -> Self {
+        let mut machine = rbm.transposed();
+        if rbm.visible() < rbm.hidden() {
+            machine = machine.transposed();
+        }
+        Self::of(&(Arc::new(machine) as Arc<dyn Model>)).expect("callers count the bits first")
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// Predicted seconds on `threads` threads: 50 ns a state and 5 ns a coordinate, as the lattice models of this crate take
-    /// on one core at 2.8 GHz. A dearer energy is stopped by the time limit.
+    /// Seconds a state takes on one thread: 50 ns and 5 ns a coordinate, as the lattice models of this crate take on one core
+    /// at 2.8 GHz. A dearer energy is stopped by the time limit.
+    pub(super) fn pace(dim: usize) -> f64 {
+        50e-9 + 5e-9 * dim as f64
+    }
+
+    /// Predicted seconds on `threads` threads.
     pub(super) fn seconds(&self, threads: usize) -> f64 {
         let batches = (self.count as f64 / BATCH as f64).max(1.0);
-        (50e-9 + 5e-9 * self.dim as f64) * self.count as f64 / batches.min(threads as f64)
+        Self::pace(self.dim) * self.count as f64 / batches.min(threads as f64)
     }
 
     /// The states numbered `start` to `end` as rows.

@@ -75,7 +75,8 @@ fn count(states: f64, name: &str, dim: usize) -> Parsed<usize> {
         Ok(states as usize)
     } else {
         Err(format!(
-            "`{name}` is {states}; a number of states is whole, at least 1, and times {dim} sites at most {MOST_FIELDS}"
+            "`{name}` is {}; a number of states is whole, at least 1, and times {dim} sites at most {MOST_FIELDS}",
+            crate::wording::number(states)
         ))
     }
 }

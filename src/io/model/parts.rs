@@ -150,6 +150,10 @@ pub(super) fn flag(tensor: &Tensor) -> Parsed<bool> {
     match scalar(tensor)? {
         0.0 => Ok(false),
         1.0 => Ok(true),
-        other => Err(format!("`{}` is {other}; it should be true or false (1 or 0)", tensor.name)),
+        other => Err(format!(
+            "`{}` is {}; it should be true or false (1 or 0)",
+            tensor.name,
+            crate::wording::number(other)
+        )),
     }
 }

@@ -1,0 +1,45 @@
+//! How much of an RBM's log-weight is rounding.
+
+use ndarray::{Array1, ArrayView2};
+
+/// Most nats of a log-weight that rounding may be worth: little beside the smallest error bars in use. Trained machines of 784x500
+/// units stay thirty times below in f32.
+pub(super) const MOST: f64 = 0.003;
+
+/// What activations add up to in a log-weight, in root mean square as errors of rounding do: times the unit roundoff, what
+/// rounding is worth in nats.
+///
+/// `weights` (visible, hidden) multiply stored states of size `reach` (visible). A hidden unit's error counts where it is on, so
+/// a negative bias adds none; a visible unit's bias is no larger than its input wherever its draw is open.
+pub(super) fn scale(weights: ArrayView2<'_, f64>, hidden_bias: &Array1<f64>, reach: &Array1<f64>) -> f64 {
+    let sizes = weights.mapv(f64::abs);
+    let hidden = reach.dot(&sizes) + hidden_bias.mapv(|c| c.max(0.0));
+    let visible = sizes.sum_axis(ndarray::Axis(1));
+    // Squares of the largest parameters would leave f64.
+    hidden.iter().chain(&visible).fold(0.0, |norm: f64, size| norm.hypot(*size))
+}
+
+/// Nats that rounding to f32 is worth; what is summed is f64.
+pub(super) fn in_f32(scale: f64) -> f64 {
+    scale * f64::from(f32::EPSILON / 2.0)
+}
+
+/// Nats that rounding to f64 is worth, log-weights being f64 sums over some thousand rungs.
+pub(super) fn in_f64(scale: f64) -> f64 {
+    const RUNGS: f64 = 1024.0;
+    RUNGS.sqrt() * scale * (f64::EPSILON / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn units_that_are_off_round_nothing() {
+        let (weights, reach) = (Array2::from_elem((2, 2), -3.0), Array1::ones(2));
+        let norm = scale(weights.view(), &array![-1e9, 1.0], &reach);
+        assert!((norm - (36.0f64 + 49.0 + 36.0 + 36.0).sqrt()).abs() < 1e-12);
+        assert!(scale(Array2::from_elem((2, 2), 1e280).view(), &array![0.0, 0.0], &reach).is_finite());
+    }
+}
