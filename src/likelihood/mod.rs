@@ -93,7 +93,11 @@ impl fmt::Display for Excess {
         let Self { distinct, log_probability } = self;
         let least =
             if *log_probability < 1e-3 { number(*log_probability) } else { decimals(*log_probability, 3) };
-        let probability = number((log_probability / std::f64::consts::LN_10 * 10.0).round() / 10.0);
+        let probability = if *log_probability < 7.0 {
+            decimals(log_probability.exp(), 2)
+        } else {
+            format!("e^{}", number(log_probability.round()))
+        };
         let examples = if *distinct == 1 {
             "1 distinct example".into()
         } else {
@@ -101,7 +105,7 @@ impl fmt::Display for Excess {
         };
         write!(
             f,
-            "log Z is too low by at least {least} nats: the {examples} alone would have probability 10^{probability}"
+            "log Z is too low by at least {least} nats: the {examples} alone would have probability {probability}"
         )
     }
 }
@@ -287,7 +291,7 @@ mod tests {
         }
         let text = found(truth - 230.3, 0.0, &states).expect("far too low").to_string();
         assert!(text.contains("at least 230.300 nats: the 1024 distinct examples alone"), "{text}");
-        assert!(text.ends_with("probability 10^100"), "{text}");
+        assert!(text.ends_with("probability e^230"), "{text}");
         let continuous = builtin::parse("ref:gaussian?dim=1").expect("valid");
         let log_z = LogZ::new(-50.0, 0.0, "given").expect("finite");
         let likelihood = evaluate(&continuous, array![[0.0]].view(), &log_z).expect("in the space");

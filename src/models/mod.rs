@@ -33,6 +33,7 @@ pub mod mean_field;
 pub mod mixture;
 pub mod potts;
 pub mod rbm;
+pub(crate) mod tails;
 mod tempered;
 
 pub use boltzmann::Boltzmann;

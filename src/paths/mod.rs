@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 pub use crate::kernels::StepStats;
 use crate::math::Stream;
+use crate::models::tails::check_tails;
 use crate::models::{Model, Space};
 
 pub mod finite;
@@ -197,7 +198,8 @@ const FAST: &[Builder] = &[rbm::for_model, ising::for_model, pairwise::for_model
 ///
 /// # Errors
 /// [`Error::Data`](crate::Error::Data) for data outside the space, [`Error::NotApplicable`](crate::Error::NotApplicable) for an
-/// RBM so large that rounding alone would decide its log-weights.
+/// RBM so large that rounding alone would decide its log-weights, [`Error::NotNormalisable`](crate::Error::NotNormalisable) for a
+/// density on ℝᵈ whose tails are too heavy to have an integral.
 pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> Result<Arc<dyn Path>> {
     if let Some(data) = data {
         model.space().check(data)?;
@@ -208,6 +210,7 @@ pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> R
     if model.space().values().is_some() {
         Ok(Arc::new(finite::FinitePath::new(Arc::clone(model), data)))
     } else {
+        check_tails(&**model)?;
         Ok(Arc::new(geometric::GeometricPath::new(Arc::clone(model), data)))
     }
 }
