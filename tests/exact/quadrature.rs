@@ -181,6 +181,20 @@ fn boxes() {
     check(&growing, 1e4 + (0.005 * (1.0 + 5e-5 + 7.5e-9f64)).ln(), 1e-8, "mass at the wall");
 }
 
+/// A normal mode of width 1 and, far away in a large box, one a twentieth as wide with ten times its mass.
+#[test]
+fn narrow_modes_in_boxes_are_met_by_the_scan() {
+    for dim in [3, 4] {
+        let narrow: f64 = 0.05;
+        let two = function(dim, Domain::Box { lower: vec![-8.0; dim], upper: vec![9.0; dim] }, move |x| {
+            let wide = -0.5 * x.dot(&x);
+            let other = -0.5 * x.mapv(|x| (x - 5.0) / narrow).mapv(|x| x * x).sum();
+            -log_sum_exp(&[wide, other + 10f64.ln() - dim as f64 * narrow.ln()])
+        });
+        check(&two, 0.5 * dim as f64 * (2.0 * PI).ln() + 11f64.ln(), 1e-3, &format!("{dim} dimensions"));
+    }
+}
+
 #[test]
 fn gaussian_rbms_agree_with_enumeration() {
     for (visible, accuracy) in [(1, 1e-8), (2, 1e-8), (3, 1e-6), (4, 1e-3)] {

@@ -37,7 +37,7 @@ const REACH: [f64; MOST_DIM + 1] = [0.0, 8.0, 8.0, 8.0, 6.5, 6.0, 6.0];
 /// Farthest edge of a region, in widths of the main mode, for which axes are flattened; beyond it t would crowd at ±1.
 const FLAT: f64 = 9.0;
 /// Targets that are claimed at least.
-const SLIVERS: f64 = 5.0;
+const SLIVERS: f64 = 9.0;
 /// Times the sum of the cells' errors that is claimed for cubature beyond three dimensions, whose rules are of low degree: errors
 /// of twice the sum were seen where a narrow mode lies in a wide one's region.
 const CUBATURE: f64 = 5.0;
@@ -127,8 +127,9 @@ fn support(
     if resolution > 1.01 * scan::RESOLVED {
         answer.doubts.push(Warning::NoEvidence {
             reason: format!(
-                "in {dim} dimensions a scan of {points} states meets a mode only if its basin is wider than {resolution:.2} of its \
-                 distance, so a narrower one may have been missed; compare with --method ais"
+                "in {dim} dimensions a scan of {points} states meets a mode only if its basin is wider than {resolution:.2} of {}, so a \
+                 narrower one may have been missed; compare with --method ais",
+                if density.is_bounded() { "the box" } else { "its distance" }
             ),
         });
     }
@@ -152,12 +153,10 @@ fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start:
         let mut seen = (0.0, 0);
         // A mode found by a scan becomes a place to scan from.
         for round in 0..3 {
-            if density.is_bounded() {
-                break;
-            }
             let (frame, peaks) = peaks_of(density, kind, &modes)?;
             let heights: Vec<f64> = modes.iter().map(|mode| mode.height).collect();
-            let scan = scan::scan(density, &frame, &peaks, &heights, settings.seed.wrapping_add(round))?;
+            let look = if density.is_bounded() { scan::scan_box } else { scan::scan };
+            let scan = look(density, &frame, &peaks, &heights, settings.seed.wrapping_add(round))?;
             seen = (scan.resolution, scan.points);
             let new;
             (modes, new) = modes::extend(density, kind, modes, scan.starts)?;

@@ -1,5 +1,6 @@
 //! A second, blind search: spheres around what was found, where a point far denser than its sphere betrays a hidden mode.
 
+use std::f64::consts::PI;
 use std::time::Instant;
 
 use ndarray::{Array2, s};
@@ -19,6 +20,8 @@ const FARTHEST: f64 = 150.0;
 const SPHERES: usize = 80;
 /// The basin's radius over its distance that a scan should resolve.
 pub(super) const RESOLVED: f64 = 0.1;
+/// The same over the side of a box that a scan of it need not go below.
+const FINEST: f64 = 0.002;
 /// −log of the probability to miss such a basin: 1 %.
 const MISS: f64 = 4.6;
 /// Seconds of energies, on one thread each.
@@ -33,7 +36,7 @@ const EXCESS: f64 = 3.0;
 pub(super) struct Scan {
     /// Where to climb from, with the size of the first step.
     pub(super) starts: Vec<(Vec<f64>, Vec<f64>)>,
-    /// The least radius over distance of a basin that is met with probability 99 %.
+    /// The least radius over distance (over the side, in a box) of a basin that is met with probability 99 %.
     pub(super) resolution: f64,
     /// How many points were looked at on random spheres.
     pub(super) points: usize,
@@ -52,15 +55,7 @@ pub(super) fn scan(
 ) -> Result<Scan> {
     let dim = density.dim();
     let odds = |rho: f64| rho.powi(dim as i32) / (dim as f64 * (FARTHEST / NEAREST).ln());
-    let probe = Array2::from_shape_fn((1024, dim), |(row, axis)| ((row * (axis + 3)) as f64).sin());
-    let begin = Instant::now();
-    values(density, &frame.states(probe.view()))?;
-    let pace = begin.elapsed().as_secs_f64() / probe.nrows() as f64;
-    let mut count = (MISS / odds(RESOLVED)).clamp(16_384.0, MOST);
-    // By halves, so that a clock that is a little faster or slower does not change what is looked at.
-    while count > 16_384.0 && count * pace > SECONDS * rayon::current_num_threads() as f64 {
-        count *= 0.5;
-    }
+    let count = affordable(density, frame, MISS / odds(RESOLVED))?;
     let each = (count / SPHERES as f64).ceil() as usize;
     let resolution = (MISS / (SPHERES * each) as f64 / odds(1.0)).powf(1.0 / dim as f64);
     let stream = Stream::new(seed).child(0x5ca);
@@ -93,6 +88,45 @@ pub(super) fn scan(
     });
     starts.extend(regular.collect::<Result<Vec<_>>>()?.into_iter().flatten());
     Ok(Scan { starts, resolution, points: SPHERES * each })
+}
+
+/// The same in a box, by points uniform in it: a ball of radius ρ times the box's side is met with probability V ρᵈ.
+pub(super) fn scan_box(
+    density: &Density,
+    frame: &Frame,
+    peaks: &[Peak],
+    heights: &[f64],
+    seed: u64,
+) -> Result<Scan> {
+    let dim = density.dim();
+    // Of the unit ball in up to six dimensions.
+    let volume = [1.0, 2.0, PI, 4.0 / 3.0 * PI, PI * PI / 2.0, 8.0 / 15.0 * PI * PI, PI.powi(3) / 6.0][dim];
+    let odds = |rho: f64| volume * rho.powi(dim as i32);
+    let each = (affordable(density, frame, MISS / odds(FINEST))? / SPHERES as f64).ceil() as usize;
+    let stream = Stream::new(seed).child(0xb0c5);
+    let starts = (0..SPHERES).into_par_iter().map(|part| {
+        let mut generator = stream.child(part as u64).generator();
+        let z = Array2::from_shape_simple_fn((each, dim), || 2.0 * generator.random::<f64>() - 1.0);
+        let steps = frame.axes.rows().into_iter().map(|row| 0.02 * row.dot(&row).sqrt()).collect();
+        promising(density, frame, peaks, heights, &frame.states(z.view()), steps)
+    });
+    let starts = starts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let resolution = (MISS / (SPHERES * each) as f64 / odds(1.0)).powf(1.0 / dim as f64);
+    Ok(Scan { starts, resolution, points: SPHERES * each })
+}
+
+/// As many points as `wanted`, but no more than a second's work.
+fn affordable(density: &Density, frame: &Frame, wanted: f64) -> Result<f64> {
+    let probe = Array2::from_shape_fn((1024, density.dim()), |(row, axis)| ((row * (axis + 3)) as f64).sin());
+    let begin = Instant::now();
+    values(density, &frame.states(probe.view()))?;
+    let pace = begin.elapsed().as_secs_f64() / probe.nrows() as f64;
+    let mut count = wanted.clamp(16_384.0, MOST);
+    // By halves, so that a clock that is a little faster or slower does not change what is looked at.
+    while count > 16_384.0 && count * pace > SECONDS * rayon::current_num_threads() as f64 {
+        count *= 0.5;
+    }
+    Ok(count)
 }
 
 /// log f of the rows; NaN, which terms may make far out, counts as −∞ here.
