@@ -164,6 +164,7 @@ const CASES: &[Case] = &[
     case("sample ref:rbm -n 1e30 --out out.npy", &["-n", "'1e30'"]),
     case("sample ref:rbm -n 99999999999 --out out.npy", &["-n 99999999999", "between 1 and"]),
     case("evaluate model.npz --data bits.npy --log-z nan", &["--log-z nan", "finite"]),
+    case("evaluate model.npz --data bits.npy --log-z 1e308", &["--log-z 1e308", "at most 1e298"]),
     case("evaluate model.npz --data bits.npy --log-z-se 0.1", &["--log-z"]),
     case("evaluate model.npz --data bits.npy --log-z 3 --log-z-se -1", &["--log-z-se", "'-1'"]),
     case("evaluate model.npz --data bits.npy --log-z run.json --log-z-se 1", &["--log-z-se 1", "run.json"]),

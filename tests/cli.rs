@@ -128,31 +128,31 @@ fn evaluate_prints_both_errors_and_the_difference() {
     write_npy(&directory.path().join("states.npy"), states.view().into_dyn()).expect("writable");
     let text = ok(
         directory.path(),
-        "evaluate model.npz --data states.npy --log-z 4.67 --log-z-se 0.05 --against ref:independent?dim=4",
+        "evaluate model.npz --data states.npy --log-z 4.82 --log-z-se 0.05 --against ref:independent?dim=4 --against-log-z 2.5",
         0,
     );
     insta::assert_snapshot!(text, @r"
-    mean log-likelihood = -2.685 ± 0.099 nats per example
+    mean log-likelihood = -2.835 ± 0.099 nats per example
       of the data         ± 0.085 nats
       of log Z            ± 0.050 nats
-      bits per dimension  0.9684
-      log Z               4.670 ± 0.050, by --log-z
+      bits per dimension  1.0225
+      log Z               4.820 ± 0.050, by --log-z
       model               model.npz: rbm on {0, 1}^4
       data                states.npy, 16 examples
 
-    mean log-likelihood = -3.36 ± 0.29 nats per example
+    mean log-likelihood = -4.09 ± 0.29 nats per example
       of the data         ± 0.29 nats
       of log Z            ± 0 (exact)
-      bits per dimension  1.2126
-      log Z               1.774712657, estimated by closed-form
+      bits per dimension  1.4742
+      log Z               2.500000000, by --against-log-z, taken as exact
       model               ref:independent?dim=4: independent on {0, 1}^4
       data                states.npy, 16 examples
 
-    difference = 0.68 ± 0.33 nats per example, model.npz minus ref:independent?dim=4
+    difference = 1.25 ± 0.33 nats per example, model.npz minus ref:independent?dim=4
       of the data    ± 0.32 nats
       of both log Z  ± 0.050 nats
-      better on      62.5 % of the examples
-      so             model.npz is better by 2.1 standard errors
+      better on      81.2 % of the examples
+      so             model.npz is better by 3.9 standard errors
     ");
 }
 
@@ -398,6 +398,43 @@ fn a_model_against_itself_makes_no_difference() {
     let value = json(directory.path(), "evaluate model.npz --data states.npy --against model.npz --json", 0);
     assert_eq!(number(&value, "/difference/mean"), 0.0);
     assert_eq!(number(&value, "/difference/combined_std_err"), 0.0);
+    let text = ok(directory.path(), "evaluate model.npz --data states.npy --against model.npz", 0);
+    assert!(text.contains("too small to tell") && !text.contains("better on"), "{text}");
+}
+
+#[test]
+fn impossible_probabilities_are_no_success() {
+    let directory = temporary();
+    let (_, states) = machine(directory.path());
+    write_npy(&directory.path().join("states.npy"), states.view().into_dyn()).expect("writable");
+    let arguments = "evaluate model.npz --data states.npy --log-z 0";
+    let text = ok(directory.path(), arguments, 3);
+    assert!(text.contains("NOT CONVERGED"), "{text}");
+    let value = json(directory.path(), &format!("{arguments} --json"), 3);
+    assert_eq!(value["converged"], false);
+    let warning = value["warnings"][0].as_str().expect("a warning");
+    assert!(warning.contains("too low by at least") && warning.contains("16 distinct examples"), "{warning}");
+}
+
+#[test]
+fn one_example_has_no_error_bar() {
+    let directory = temporary();
+    let (_, states) = machine(directory.path());
+    let first = states.slice(ndarray::s![..1, ..]).to_owned();
+    write_npy(&directory.path().join("one.npy"), first.view().into_dyn()).expect("writable");
+    let text = ok(directory.path(), "evaluate model.npz --data one.npy --log-z 4.5", 0);
+    let headline = text.lines().next().expect("a line");
+    assert!(headline.contains("one example") && !headline.contains("inf"), "{headline}");
+}
+
+#[test]
+fn exact_methods_name_the_options_they_ignore() {
+    let directory = temporary();
+    let arguments = "estimate ref:rbm?visible=4&hidden=3 --method enumeration --schedule linear --chains=100";
+    let errors = String::from_utf8(lnz(directory.path(), arguments).stderr).expect("text");
+    assert!(errors.contains("enumeration is exact and ignores --chains, --schedule"), "{errors}");
+    let errors = lnz(directory.path(), "estimate ref:rbm?visible=4&hidden=3").stderr;
+    assert!(errors.is_empty(), "{}", String::from_utf8_lossy(&errors));
 }
 
 #[test]

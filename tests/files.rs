@@ -148,9 +148,9 @@ fn machines_written_here_are_read_back() {
     }
     let error = io::write_rbm(&directory.path().join("a.mat"), &machine(Units::Bits)).expect_err("no writer");
     assert!(error.to_string().contains(".npz or .safetensors"));
-    let large = Rbm::new(array![[1e300]], array![0.0], array![0.0], Units::Bits).expect("finite");
+    let large = Rbm::new(array![[1e200]], array![0.0], array![0.0], Units::Bits).expect("finite");
     let error = io::write_rbm(&directory.path().join("b.safetensors"), &large).expect_err("beyond f32");
-    assert!(error.to_string().contains("W holds 1000"), "{error}");
+    assert!(error.to_string().contains("W holds 1e200"), "{error}");
     assert!(!directory.path().join("b.safetensors").exists());
 }
 
@@ -621,7 +621,7 @@ fn tensors_that_make_no_machine_say_what_would() {
             "q = 3 states call for 3x3",
         ),
         (vec![("J", numbers(&[3, 3])), ("q", ones(&[1]) * 2.5)], "`q` is 2.5"),
-        (vec![("J", numbers(&[3, 3])), ("q", ones(&[]) * 1e15)], "`q` is 1000000000000000"),
+        (vec![("J", numbers(&[3, 3])), ("q", ones(&[]) * 1e15)], "`q` is 1e15;"),
         (
             vec![("J", numbers(&[3, 3])), ("q", ones(&[]) * 2.0), ("spins", ones(&[]))],
             "units of bits or spins",

@@ -113,7 +113,17 @@ impl Arguments {
                 record.lnz
             ));
         }
-        Ok(report(&task.source, task.temperature, &estimate, self.json, self.running.quiet))
+        let mut said = report(&task.source, task.temperature, &estimate, self.json, self.running.quiet);
+        let ignored =
+            print::given(&["--chains", "--rungs", "--schedule", "--level", "--target-se", "--data"]);
+        if is_exact(&estimate) && !ignored.is_empty() && !self.running.quiet {
+            said.warnings.push(format!(
+                "{} is exact and ignores {}; --method ais would use them",
+                estimate.method,
+                ignored.join(", ")
+            ));
+        }
+        Ok(said)
     }
 
     /// What the options ask for.

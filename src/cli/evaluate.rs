@@ -211,17 +211,19 @@ impl Arguments {
                 second.source.name
             );
             text += &headline;
-            let verdict = if size.is_nan() || size < 2.0 {
-                "too small to tell the models apart".to_owned()
-            } else {
-                format!("{who} is better by {size:.1} standard errors")
-            };
-            text += &print::aligned(&[
+            let mut lines = vec![
                 ("  of the data", print::error(difference.data_std_err)),
                 ("  of both log Z", print::error(difference.log_z_std_err)),
-                ("  better on", format!("{:.1} % of the examples", 100.0 * difference.first_better)),
-                ("  so", verdict),
-            ]);
+            ];
+            // A share of what rounding or noise decides would mislead.
+            if size.is_nan() || size < 2.0 {
+                lines.push(("  so", "too small to tell the models apart".to_owned()));
+            } else {
+                let share = format!("{:.1} % of the examples", 100.0 * difference.first_better);
+                lines.push(("  better on", share));
+                lines.push(("  so", format!("{who} is better by {size:.1} standard errors")));
+            }
+            text += &print::aligned(&lines);
         }
         text
     }
@@ -234,10 +236,21 @@ impl Arguments {
         } else {
             format!("{:.4}", likelihood.bits_per_dimension)
         };
-        let headline = format!(
-            "mean log-likelihood = {} nats per example\n",
-            print::number(likelihood.mean, likelihood.combined_std_err)
-        );
+        let impossible = likelihood.per_example.iter().filter(|value| **value == f64::NEG_INFINITY).count();
+        let headline = if impossible > 0 {
+            format!(
+                "mean log-likelihood = -inf nats per example   (the density is zero at {impossible} of {})\n",
+                likelihood.examples
+            )
+        } else if likelihood.examples == 1 {
+            format!(
+                "log-likelihood = {} nats   (one example tells no error bar of the data)\n",
+                print::number(likelihood.mean, likelihood.log_z_std_err)
+            )
+        } else {
+            let mean = print::number(likelihood.mean, likelihood.combined_std_err);
+            format!("mean log-likelihood = {mean} nats per example\n")
+        };
         let verdict = if answer.converged() { "" } else { "   NOT CONVERGED: do not rely on these numbers" };
         headline
             + &print::aligned(&[

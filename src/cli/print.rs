@@ -106,6 +106,13 @@ pub(crate) fn command() -> Vec<String> {
     std::iter::once("lnz".to_owned()).chain(given).collect()
 }
 
+/// Those of the `options` that this program was started with.
+pub(crate) fn given<'a>(options: &[&'a str]) -> Vec<&'a str> {
+    let words = command();
+    let named = |option: &&str| words.iter().any(|word| word.split('=').next() == Some(*option));
+    options.iter().copied().filter(|option| named(option)).collect()
+}
+
 /// `ref:rbm: rbm on {0, 1}^100, at temperature 2`.
 pub(crate) fn model(source: &Source, temperature: f64) -> String {
     let at = if temperature == 1.0 { String::new() } else { format!(", at temperature {temperature}") };
