@@ -137,7 +137,7 @@ struct Run {
     converged: bool,
 }
 
-/// Runs all of it: about twenty minutes on two cores.
+/// Runs all of it: about 25 minutes on two cores.
 ///
 /// # Errors
 /// What an estimator reports.
