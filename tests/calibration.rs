@@ -1,5 +1,5 @@
 //! Are the error bars right, and are wrong answers flagged? The same as `lnz verify --thorough`, and the tables that
-//! `tests/calibration.md` holds: `cargo test --release --test calibration -- --ignored --nocapture`, twenty minutes on two cores.
+//! `tests/calibration.md` holds: `cargo test --release --test calibration -- --ignored --nocapture`, 25 minutes on two cores.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -9,7 +9,7 @@ use lnz::estimators::Silent;
 use lnz::studies::calibrate;
 
 #[test]
-#[ignore = "twenty minutes; its tables are committed as tests/calibration.md"]
+#[ignore = "25 minutes, run by the command above; its tables are committed as tests/calibration.md"]
 fn error_bars_cover_and_verdicts_are_sharp() {
     let found = calibrate(&Silent).unwrap();
     let mut tables = String::from(

@@ -502,7 +502,7 @@ fn verify_says_so_when_a_sign_is_flipped() {
 fn plot_and_report_write_what_they_say() {
     let directory = temporary();
     let at = |name: &str| directory.path().join(name);
-    let (rbm, states) = machine(directory.path());
+    let (_, states) = machine(directory.path());
     write_npy(&at("data.npy"), states.view().into_dyn()).expect("writable");
     ok(directory.path(), "estimate model.npz --method ais --seed 2 --out run.json --plots drawn", 0);
     ok(directory.path(), "estimate model.npz --method ti --out ti.json", 0);
@@ -559,7 +559,6 @@ fn plot_and_report_write_what_they_say() {
     let page = fs::read_to_string(at("run.html")).expect("written");
     assert_eq!(page.matches("<svg").count(), 7);
     assert!(page.contains("Every check passed") && page.contains("lnz estimate model.npz"), "{page}");
-    drop(rbm);
 }
 
 /// A figure of the model needs its file; a run without it still has all others.
