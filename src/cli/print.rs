@@ -16,8 +16,6 @@ use super::model::Source;
 const EXACT: usize = 9;
 /// From here on numbers are powers of ten: their decimals are noise.
 const LARGE: f64 = 1e15;
-/// Combined standard errors below the estimate from which on an answer no longer looks like agreement.
-const BELOW: f64 = 2.5;
 
 /// A number to the digits that its error supports, and its error to two: `451.283 ± 0.042`.
 pub(crate) fn with_error(value: f64, error: f64) -> String {
@@ -148,18 +146,13 @@ pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -
         lines.push(("  effort", effort));
     }
     for (i, other) in estimate.diagnostics.evidence.iter().enumerate() {
-        if other.direction == Direction::Bound {
-            let holds = if other.agrees { "holds" } else { "VIOLATED" };
-            lines.push(("", format!("{:.2} or more, {}: {holds}", other.log_z, other.source)));
-            continue;
-        }
-        let apart = (estimate.log_z - other.log_z) / estimate.std_err.unwrap_or(0.0).hypot(other.std_err);
-        let agreement = match (other.agrees, apart > BELOW) {
-            (true, false) => "agrees",
-            (true, true) => "below, as it may be",
-            (false, _) => "DISAGREES",
+        let says = other.says(estimate);
+        let says = if other.agrees { says.to_owned() } else { says.to_uppercase() };
+        let number = match other.direction {
+            Direction::Bound => format!("{:.2} or more", other.log_z),
+            _ => number(other.log_z, other.std_err),
         };
-        let text = format!("{}, {}: {agreement}", number(other.log_z, other.std_err), other.source);
+        let text = format!("{number}, {}: {says}", other.source);
         lines.push((if i == 0 { "  evidence" } else { "" }, text));
     }
     let phases: Vec<String> = grouped(estimate)

@@ -252,6 +252,28 @@ pub struct Evidence {
     pub agrees: bool,
 }
 
+impl Evidence {
+    /// By how many combined standard errors it lies above an estimate.
+    #[must_use]
+    pub fn apart(&self, estimate: &Estimate) -> f64 {
+        (self.log_z - estimate.log_z) / estimate.std_err.unwrap_or(0.0).hypot(self.std_err)
+    }
+
+    /// What it says of an estimate, in a few words.
+    #[must_use]
+    pub fn says(&self, estimate: &Estimate) -> &'static str {
+        /// Standard errors below the estimate from which on an answer that may lie low no longer looks like agreement.
+        const BELOW: f64 = 2.5;
+        match (self.direction, self.agrees) {
+            (Direction::Bound, true) => "holds",
+            (Direction::Bound, false) => "violated",
+            (_, false) => "disagrees",
+            (_, true) if self.apart(estimate) < -BELOW => "below, as it may be",
+            (_, true) => "agrees",
+        }
+    }
+}
+
 /// From where to where an annealed run walked, if it was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

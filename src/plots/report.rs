@@ -5,13 +5,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::figure::Figure;
 use super::numbers::{decimals, significant, with_error};
 use crate::estimators::estimate::{Phase, Role};
-use crate::estimators::{Direction, Estimate, Evidence, Guarantee, ScheduleChoice, Verdict};
+use crate::estimators::{Direction, Estimate, Guarantee, ScheduleChoice, Verdict};
 use crate::io::record::RunRecord;
 
 const STYLE: &str = include_str!("report.css");
-/// Combined standard errors below the estimate from which on a forward run no longer looks like agreement.
-const BELOW: f64 = 2.5;
-
 /// `record` and `figures` as one HTML file that needs no other.
 #[must_use]
 pub fn report(record: &RunRecord, figures: &[Figure]) -> String {
@@ -157,14 +154,6 @@ fn meaning(guarantee: &Guarantee) -> String {
 }
 
 fn evidence(estimate: &Estimate) -> Markup {
-    let apart = |other: &Evidence| {
-        (other.log_z - estimate.log_z) / estimate.std_err.unwrap_or(0.0).hypot(other.std_err)
-    };
-    let says = |other: &Evidence| match (other.agrees, -apart(other) > BELOW) {
-        (true, false) => "agrees",
-        (true, true) => "below, as it may be",
-        (false, _) => "disagrees",
-    };
     html! {
         p { "Other runs with random numbers of their own, held against the reported one." }
         table {
@@ -176,12 +165,11 @@ fn evidence(estimate: &Estimate) -> Markup {
                         @if other.direction == Direction::Bound {
                             td.number { (decimals(other.log_z, 2)) " or more" }
                             td {}
-                            td { @if other.agrees { "holds" } @else { "violated" } }
                         } @else {
                             td.number { (with_error(other.log_z, other.std_err)) }
-                            td.number { (decimals(apart(other), 1)) }
-                            td { (says(other)) }
+                            td.number { (decimals(other.apart(estimate), 1)) }
                         }
+                        td { (other.says(estimate)) }
                     }
                 }
             }
