@@ -5,9 +5,10 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use lnz::math::{Stream, products, simd};
 use lnz::models::{Rbm, Units};
@@ -29,8 +30,7 @@ fn main() {
     for (visible, hidden) in [(784, 500), (4096, 2048)] {
         for chains in [64, 256, 1000] {
             for threads in [1, 2] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let (products, annealing) = pool.install(|| compare(visible, hidden, chains));
+                let (products, annealing) = support::on_threads(threads, || compare(visible, hidden, chains));
                 println!(
                     "{:>12} {chains:>7} {threads:>8} {:>10.1} {:>10.1} {:>6.0}%",
                     format!("{visible}x{hidden}"),
@@ -59,35 +59,36 @@ fn compare(visible: usize, hidden: usize, chains: usize) -> (f64, f64) {
         })
         .collect();
     let steps = (200_000_000_000 / (4 * visible * hidden * chains) / 10).max(2);
-    let (mut best_products, mut best_annealing) = (f64::INFINITY, f64::INFINITY);
-    for _ in 0..REPEATS {
-        let begin = Instant::now();
-        blocks.par_iter_mut().for_each(|[v, h]| {
-            let mut a = Array2::zeros(h.dim());
-            let mut b = Array2::zeros(v.dim());
-            for _ in 0..steps {
-                products::multiply(h.view(), weights.t(), b.view_mut());
-                products::multiply(v.view(), weights.view(), a.view_mut());
-            }
-            black_box((&a, &b));
-        });
-        best_products = best_products.min(begin.elapsed().as_secs_f64());
-
-        let begin = Instant::now();
-        let mut out = Array2::zeros((chains, 1));
-        population.map_blocks(&mut out, |block, mut rows| {
-            let out = rows.as_slice_mut().unwrap();
-            for k in 0..steps {
-                let (from, to) = (k as f64 / steps as f64, (k + 1) as f64 / steps as f64);
-                block.log_ratio(from, to, out);
-                block.step(to, Move::Forward);
-            }
-        });
-        black_box(&out);
-        best_annealing = best_annealing.min(begin.elapsed().as_secs_f64());
-    }
+    let mut out = Array2::zeros((chains, 1));
+    let [products, annealing] = support::race(
+        REPEATS,
+        [
+            &mut || {
+                blocks.par_iter_mut().for_each(|[v, h]| {
+                    let mut a = Array2::zeros(h.dim());
+                    let mut b = Array2::zeros(v.dim());
+                    for _ in 0..steps {
+                        products::multiply(h.view(), weights.t(), b.view_mut());
+                        products::multiply(v.view(), weights.view(), a.view_mut());
+                    }
+                    black_box((&a, &b));
+                });
+            },
+            &mut || {
+                population.map_blocks(&mut out, |block, mut rows| {
+                    let out = rows.as_slice_mut().unwrap();
+                    for k in 0..steps {
+                        let (from, to) = (k as f64 / steps as f64, (k + 1) as f64 / steps as f64);
+                        block.log_ratio(from, to, out);
+                        block.step(to, Move::Forward);
+                    }
+                });
+                black_box(&out);
+            },
+        ],
+    );
     let total = (steps * chains) as f64;
-    (total / best_products, total / best_annealing)
+    (total / products, total / annealing)
 }
 
 /// Nanoseconds an element of each vector kernel, on one thread.
@@ -96,13 +97,7 @@ fn kernels() {
     let mut bits = vec![0.0; activations.len()];
     let mut lanes = Stream::new(2).lanes();
     let time = |name: &str, kernel: &mut dyn FnMut()| {
-        let best = (0..200)
-            .map(|_| {
-                let begin = Instant::now();
-                kernel();
-                begin.elapsed().as_secs_f64()
-            })
-            .fold(f64::INFINITY, f64::min);
+        let [best] = support::race(200, [kernel]);
         println!("{name:<24} {:.2} ns an element", best * 1e9 / activations.len() as f64);
     };
     println!();

@@ -68,6 +68,12 @@ pub trait Path: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Chains to a block, in a population of `chains`: a block is what one thread works on. It may depend on the path and on
+    /// `chains` but on nothing else, so that a run's numbers do not depend on how many threads share the blocks.
+    fn block_size(&self, _chains: usize) -> usize {
+        BLOCK
+    }
+
     /// The kernel, in words.
     fn kernel(&self) -> String;
 

@@ -7,14 +7,16 @@ use super::{Counts, Ensemble, Move, Path, StepStats};
 use crate::error::{Error, Result};
 use crate::math::Stream;
 
-/// Chains to a block. Fixed, so that a run's numbers do not depend on how many threads share the blocks; one machine word
-/// of a lattice's spins, and enough rows for matrix products to run near their best.
+/// Chains to a block, where a path does not say otherwise ([`Path::block_size`]): one machine word of a lattice's spins, and enough
+/// rows for matrix products to run near their best.
 pub const BLOCK: usize = 64;
 
 /// Blocks of chains on one path.
 pub struct Population {
     blocks: Vec<Box<dyn Ensemble>>,
     chains: usize,
+    /// Chains to a block.
+    block: usize,
 }
 
 impl std::fmt::Debug for Population {
@@ -27,11 +29,12 @@ impl Population {
     /// `chains` exact draws from the path's reference; block i uses stream i of `stream`.
     #[must_use]
     pub fn from_reference(path: &dyn Path, chains: usize, stream: Stream) -> Self {
-        let blocks = (0..chains.div_ceil(BLOCK))
+        let block = path.block_size(chains);
+        let blocks = (0..chains.div_ceil(block))
             .into_par_iter()
-            .map(|i| path.sample_reference(BLOCK.min(chains - i * BLOCK), stream.child(i as u64)))
+            .map(|i| path.sample_reference(block.min(chains - i * block), stream.child(i as u64)))
             .collect();
-        Self { blocks, chains }
+        Self { blocks, chains, block }
     }
 
     /// Chains at given states.
@@ -39,12 +42,13 @@ impl Population {
     /// # Errors
     /// As [`Path::adopt`].
     pub fn adopt(path: &dyn Path, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Self> {
+        let block = path.block_size(states.nrows());
         let blocks = states
-            .axis_chunks_iter(Axis(0), BLOCK)
+            .axis_chunks_iter(Axis(0), block)
             .enumerate()
             .map(|(i, rows)| path.adopt(rows, stream.child(i as u64)))
             .collect::<Result<_>>()?;
-        Ok(Self { blocks, chains: states.nrows() })
+        Ok(Self { blocks, chains: states.nrows(), block })
     }
 
     /// How many chains.
@@ -79,7 +83,7 @@ impl Population {
         work: impl Fn(&mut dyn Ensemble, ndarray::ArrayViewMut2<'_, f64>) -> R + Sync,
     ) -> Vec<R> {
         assert_eq!(out.nrows(), self.chains, "a row per chain");
-        let rows: Vec<_> = out.axis_chunks_iter_mut(Axis(0), BLOCK).collect();
+        let rows: Vec<_> = out.axis_chunks_iter_mut(Axis(0), self.block).collect();
         self.blocks.par_iter_mut().zip(rows).map(|(block, rows)| work(block.as_mut(), rows)).collect()
     }
 
@@ -132,11 +136,12 @@ impl Population {
                 moves.push((dead.next().expect("as many chains die as are copied"), from));
             }
         }
-        let blocks_of = |(to, from): &(usize, usize)| (to / BLOCK, from / BLOCK);
+        let block = self.block;
+        let blocks_of = |(to, from): &(usize, usize)| (to / block, from / block);
         moves.sort_unstable_by_key(blocks_of);
         for group in moves.chunk_by(|a, b| blocks_of(a) == blocks_of(b)) {
             let (target, source) = blocks_of(&group[0]);
-            let here: Vec<_> = group.iter().map(|(to, from)| (to % BLOCK, from % BLOCK)).collect();
+            let here: Vec<_> = group.iter().map(|(to, from)| (to % block, from % block)).collect();
             if target == source {
                 self.blocks[target].copy_chains(&here);
             } else {
@@ -156,7 +161,9 @@ impl Population {
     pub fn exchange(&mut self, other: &mut Population, mask: &[bool]) {
         assert_eq!(self.chains, other.chains, "populations of one size");
         assert_eq!(mask.len(), self.chains, "a choice per chain");
-        for ((mine, theirs), mask) in self.blocks.iter_mut().zip(&mut other.blocks).zip(mask.chunks(BLOCK)) {
+        for ((mine, theirs), mask) in
+            self.blocks.iter_mut().zip(&mut other.blocks).zip(mask.chunks(self.block))
+        {
             mine.exchange(theirs.as_mut(), mask);
         }
     }
