@@ -1,5 +1,6 @@
 //! Numbers without a model: log-weights, random streams, statistics, roots, products, factors and vector kernels.
 
+pub mod bits;
 pub mod linear;
 pub mod log_weights;
 pub mod products;

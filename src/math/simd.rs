@@ -8,14 +8,27 @@ use std::sync::OnceLock;
 
 use rand::Rng;
 
+use super::bits::Quads;
+
 /// Chains of lanes that a vector generator advances at once.
 pub const LANES: usize = 16;
 
 /// Runs `kernel` compiled for the best instruction set of this machine; it and what it calls must be `#[inline(always)]`.
 #[inline]
 pub fn dispatch<R>(kernel: impl FnOnce() -> R) -> R {
+    arch().dispatch(kernel)
+}
+
+/// As [`dispatch`], for a kernel that is written in vectors.
+#[inline]
+pub(super) fn vectorise<K: pulp::WithSimd>(kernel: K) -> K::Output {
+    arch().dispatch(kernel)
+}
+
+#[inline]
+fn arch() -> pulp::Arch {
     static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
-    ARCH.get_or_init(choose).dispatch(kernel)
+    *ARCH.get_or_init(choose)
 }
 
 fn choose() -> pulp::Arch {
@@ -218,14 +231,55 @@ pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[
             let (bit_chunks, bit_rest) = bits.as_chunks_mut::<LANES>();
             for (k, (a, out)) in chunks.iter().zip(bit_chunks).enumerate() {
                 let offset = offset_chunks.get(k).unwrap_or(&[0.0; LANES]);
-                draw_lanes(lanes, scale, a, offset, out);
+                let on = draw_lanes(lanes, scale, a, offset);
+                for i in 0..LANES {
+                    out[i] = f32::from(u8::from(on[i]));
+                }
             }
             if !rest.is_empty() {
-                let (mut a, mut offset, mut out) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+                let (mut a, mut offset) = ([0.0; LANES], [0.0; LANES]);
                 a[..rest.len()].copy_from_slice(rest);
                 offset[..offset_rest.len()].copy_from_slice(offset_rest);
-                draw_lanes(lanes, scale, &a, &offset, &mut out);
-                bit_rest.copy_from_slice(&out[..rest.len()]);
+                let on = draw_lanes(lanes, scale, &a, &offset);
+                bit_rest.iter_mut().zip(on).for_each(|(bit, on)| *bit = f32::from(u8::from(on)));
+            }
+        },
+    );
+}
+
+/// The bits of [`draw_bits`], [packed](Quads).
+///
+/// # Panics
+/// When the lengths differ.
+pub fn draw_quads(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[f32], bits: &mut [Quads]) {
+    const TILE: usize = 4 * LANES;
+    /// The logit of a bit that is never set: of those that fill up a tile.
+    const NEVER: f32 = -1e30;
+    assert_eq!(activations.len().div_ceil(TILE), bits.len(), "a bit per activation");
+    assert!(offsets.is_empty() || offsets.len() == activations.len(), "an offset per bit");
+    dispatch(
+        #[inline(always)]
+        || {
+            for (tile, (activations, quads)) in activations.chunks(TILE).zip(bits).enumerate() {
+                *quads = [0; LANES];
+                let offsets = offsets.get(tile * TILE..).unwrap_or(&[]);
+                for (digit, a) in activations.chunks(LANES).enumerate() {
+                    let offset = offsets.get(digit * LANES..).unwrap_or(&[]);
+                    let on = if let (Some(a), Some(offset)) = (a.first_chunk(), offset.first_chunk()) {
+                        draw_lanes(lanes, scale, a, offset)
+                    } else if let (Some(a), true) = (a.first_chunk(), offset.is_empty()) {
+                        draw_lanes(lanes, scale, a, &[0.0; LANES])
+                    } else {
+                        let (mut padded, mut offsets) = ([0.0; LANES], [NEVER; LANES]);
+                        padded[..a.len()].copy_from_slice(a);
+                        offsets[..a.len()].fill(0.0);
+                        offsets.iter_mut().zip(offset).for_each(|(to, from)| *to = *from);
+                        draw_lanes(lanes, scale, &padded, &offsets)
+                    };
+                    for i in 0..LANES {
+                        quads[i] |= u32::from(on[i]) << digit;
+                    }
+                }
             }
         },
     );
@@ -234,19 +288,15 @@ pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[
 /// Sixteen draws. The less likely value has probability σ(−|x|), and u < σ(−|x|) ⇔ u (1 + e^|x|) < 1: no quotient, and full relative
 /// precision for rare values of either kind.
 #[inline(always)]
-fn draw_lanes(
-    lanes: &mut Lanes,
-    scale: f32,
-    a: &[f32; LANES],
-    offset: &[f32; LANES],
-    out: &mut [f32; LANES],
-) {
+fn draw_lanes(lanes: &mut Lanes, scale: f32, a: &[f32; LANES], offset: &[f32; LANES]) -> [bool; LANES] {
     let uniform = lanes.words();
+    let mut on = [false; LANES];
     for i in 0..LANES {
         let logit = scale * a[i] + offset[i];
         let rare = unit(uniform[i]) * (1.0 + exp(logit.abs().min(88.0))) < 1.0;
-        out[i] = if rare == (logit >= 0.0) { 0.0 } else { 1.0 };
+        on[i] = rare != (logit >= 0.0);
     }
+    on
 }
 
 /// A uniform number in (0, 1] from 31 random bits; f32 keeps its full relative precision near 0.

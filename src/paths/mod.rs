@@ -23,7 +23,6 @@ pub mod ising;
 pub mod pairwise;
 mod population;
 pub mod rbm;
-mod rounding;
 mod schedule;
 
 pub(crate) use population::check;

@@ -1,26 +1,29 @@
 //! The path of an RBM: hidden units summed out, pre-activations cached.
 
-use std::any::Any;
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
-use rand_distr::{Distribution, StandardNormal};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{Counts, Ensemble, Move, Path, Pilot, StepStats, rounding, sibling, sibling_mut};
+use super::{BLOCK, Ensemble, Path, Pilot};
 use crate::error::{Error, Result};
-use crate::math::random::Generator;
-use crate::math::simd::{self, Lanes};
-use crate::math::{Stream, products};
+use crate::math::Stream;
+use crate::math::bits::BitMatrix;
 use crate::models::rbm::{Rbm, softplus};
 use crate::models::{GaussianRbm, Model, Space, downcast};
+
+mod block;
+mod rounding;
+
+use block::RbmBlock;
 
 /// log f_β(v) = (1−β) r₀(v) + β r₁(v) + Σⱼ softplus(β aⱼ), a = c + vW (Salakhutdinov & Murray 2008, doi:10.1145/1390156.1390266).
 ///
 /// For Bernoulli visible units r₀ = b⁰·v and r₁ = b·v; for Gaussian ones r₀ = −Σ(v−b⁰)²/2σ² and r₁ likewise with b. At β = 0 the
 /// visible units are independent, so log Z₀ = Σ softplus(b⁰) + H log 2, or ½ Σ log 2πσ² + H log 2. It is the geometric path on
 /// (v, h) with h summed out. a does not depend on β: it is computed once a step and serves both neighbouring densities and the
-/// next Gibbs step, so a step takes two matrix products. Pre-activations are f32, everything that is summed is f64. Gaussian units
-/// are held as u = (v − b⁰)/σ with b⁰W folded into c, so that no large numbers cancel.
+/// next Gibbs step, so a step takes two matrix products; those with bits are sums of tabulated rows in fixed point
+/// ([`BitMatrix`]). Pre-activations are f32, everything that is summed is f64. Gaussian units are held as u = (v − b⁰)/σ with b⁰W
+/// folded into c, so that no large numbers cancel.
 ///
 /// The kernel is block Gibbs, v → h → v, which is reversible.
 #[derive(Debug)]
@@ -43,12 +46,26 @@ enum Visible {
     Gaussian(Arc<GaussianRbm>),
 }
 
+/// W for bits, σW for u: what states are multiplied by.
+#[derive(Debug)]
+struct Weights {
+    /// From visible states to hidden units.
+    inward: Inward,
+    /// From hidden bits to visible units.
+    outward: BitMatrix<u32>,
+}
+
+#[derive(Debug)]
+enum Inward {
+    Bits(BitMatrix<u32>),
+    Dense(Array2<f32>),
+}
+
 /// What the blocks of one path share.
 #[derive(Clone, Debug)]
 struct Parameters {
     visible: Visible,
-    /// What a stored state is multiplied by: W for bits, σW for u.
-    weights: Array2<f32>,
+    weights: Arc<Weights>,
     hidden_bias: Vec<f32>,
     /// b and b⁰.
     target_bias: Array1<f64>,
@@ -105,7 +122,10 @@ impl RbmPath {
             (None, None) => (Array1::zeros(rbm.visible()), BaseRates::Guessed),
         };
         let parameters = Parameters {
-            weights: rbm.weights().mapv(|w| w as f32),
+            weights: Arc::new(Weights {
+                inward: Inward::Bits(BitMatrix::new(rbm.weights().view())),
+                outward: BitMatrix::new(rbm.weights().t()),
+            }),
             hidden_bias: rbm.hidden_bias().iter().map(|&c| c as f32).collect(),
             target_bias: rbm.visible_bias().clone(),
             constant: -rbm.offset(),
@@ -123,8 +143,12 @@ impl RbmPath {
         let known = data.and_then(|data| data.mean_axis(Axis(0)));
         let base_rates = if known.is_some() { BaseRates::Known } else { BaseRates::Guessed };
         let reference_bias = known.unwrap_or_else(|| rbm.visible_bias().clone());
+        let weights = whitened(&rbm);
         let parameters = Parameters {
-            weights: whitened(&rbm).mapv(|w| w as f32),
+            weights: Arc::new(Weights {
+                inward: Inward::Dense(weights.mapv(|w| w as f32)),
+                outward: BitMatrix::new(weights.t()),
+            }),
             hidden_bias: Vec::new(),
             target_bias: rbm.visible_bias().clone(),
             constant: 0.0,
@@ -201,23 +225,17 @@ impl Path for RbmPath {
     }
 
     fn sample_reference(&self, chains: usize, stream: Stream) -> Box<dyn Ensemble> {
-        let mut block = RbmEnsemble::new(Arc::clone(&self.parameters), chains, stream);
-        block.draw_visible(0.0);
-        block.refresh();
-        Box::new(block)
+        Box::new(RbmBlock::from_reference(Arc::clone(&self.parameters), chains, stream))
     }
 
     fn adopt(&self, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Box<dyn Ensemble>> {
         self.space().check(states)?;
-        let mut block = RbmEnsemble::new(Arc::clone(&self.parameters), states.nrows(), stream);
-        block.visible = match &self.parameters.visible {
-            Visible::Bernoulli(rbm) => rbm.to_bits(states).mapv(|x| x as f32),
-            Visible::Gaussian(rbm) => {
-                ((&states - &self.parameters.reference_bias) / rbm.sigma()).mapv(|u| u as f32)
-            }
-        };
-        block.refresh();
-        Ok(Box::new(block))
+        Ok(Box::new(RbmBlock::at(Arc::clone(&self.parameters), states, stream)))
+    }
+
+    /// Half as many where there are few, so that a second thread has work.
+    fn block_size(&self, chains: usize) -> usize {
+        if chains < 4 * BLOCK { BLOCK / 2 } else { BLOCK }
     }
 
     fn tuned(&self, pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
@@ -238,184 +256,5 @@ impl Path for RbmPath {
 
     fn base_rates_guessed(&self) -> bool {
         self.base_rates == BaseRates::Guessed
-    }
-}
-
-/// Chains of an RBM: rows of f32 visible states with a = c + vW and tilt·v kept beside them.
-struct RbmEnsemble {
-    parameters: Arc<Parameters>,
-    visible: Array2<f32>,
-    hidden: Array2<f32>,
-    /// a, (chains, hidden).
-    activations: Array2<f32>,
-    /// hWᵀ, (chains, visible).
-    visible_input: Array2<f32>,
-    /// r₁ − r₀ of each chain.
-    tilts: Vec<f64>,
-    lanes: Lanes,
-    generator: Generator,
-    counts: Counts,
-}
-
-impl RbmEnsemble {
-    fn new(parameters: Arc<Parameters>, chains: usize, stream: Stream) -> Self {
-        let (visible, hidden) = parameters.weights.dim();
-        Self {
-            parameters,
-            visible: Array2::zeros((chains, visible)),
-            hidden: Array2::zeros((chains, hidden)),
-            activations: Array2::zeros((chains, hidden)),
-            visible_input: Array2::zeros((chains, visible)),
-            tilts: vec![0.0; chains],
-            lanes: stream.lanes(),
-            generator: stream.generator(),
-            counts: Counts::default(),
-        }
-    }
-
-    /// v given hWᵀ in `visible_input`, at β.
-    fn draw_visible(&mut self, beta: f64) {
-        let bias = self.parameters.bias_at(beta);
-        let rows = self.visible_input.rows().into_iter().zip(self.visible.rows_mut());
-        match &self.parameters.visible {
-            Visible::Bernoulli(_) => {
-                for (input, mut row) in rows {
-                    let input = input.to_slice().expect("rows of a whole array are contiguous");
-                    let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
-                    simd::draw_bits(&mut self.lanes, beta as f32, input, &bias, row);
-                }
-            }
-            Visible::Gaussian(_) => {
-                for (input, mut row) in rows {
-                    for (i, u) in row.iter_mut().enumerate() {
-                        let noise: f32 = StandardNormal.sample(&mut self.generator);
-                        *u = bias[i] + beta as f32 * input[i] + noise;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Recomputes what is cached from the visible states.
-    fn refresh(&mut self) {
-        products::multiply(self.visible.view(), self.parameters.weights.view(), self.activations.view_mut());
-        for ((mut row, state), tilt) in
-            self.activations.rows_mut().into_iter().zip(self.visible.rows()).zip(&mut self.tilts)
-        {
-            let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
-            for (a, c) in row.iter_mut().zip(&self.parameters.hidden_bias) {
-                *a += c;
-            }
-            let state = state.to_slice().expect("rows of a whole array are contiguous");
-            *tilt = simd::dot(state, &self.parameters.tilt) + self.parameters.tilt_offset;
-        }
-        self.counts.energy_evaluations += self.visible.nrows() as u64;
-    }
-
-    fn activation_rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.activations.as_slice().expect("a whole array is contiguous").chunks(self.activations.ncols())
-    }
-
-    /// r₀(v) of one chain.
-    fn reference_log_density(&self, chain: usize) -> f64 {
-        let state = self.visible.row(chain);
-        match &self.parameters.visible {
-            Visible::Bernoulli(_) => {
-                state.iter().zip(&self.parameters.reference_bias).map(|(&v, b)| f64::from(v) * b).sum()
-            }
-            Visible::Gaussian(_) => -0.5 * state.iter().map(|&u| f64::from(u).powi(2)).sum::<f64>(),
-        }
-    }
-}
-
-impl Ensemble for RbmEnsemble {
-    fn chains(&self) -> usize {
-        self.visible.nrows()
-    }
-
-    fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
-        for (chain, activations) in self.activation_rows().enumerate() {
-            let base = self.reference_log_density(chain) + self.parameters.constant;
-            for (value, &beta) in out.row_mut(chain).iter_mut().zip(betas) {
-                *value = base + beta * self.tilts[chain] + simd::sum_softplus(beta as f32, activations);
-            }
-        }
-    }
-
-    fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
-        for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
-            *value = (to - from) * tilt + simd::softplus_difference(from, to, activations);
-        }
-    }
-
-    fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
-        for (chain, activations) in self.activation_rows().enumerate() {
-            let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
-            first[chain] = self.tilts[chain] + slope;
-            second[chain] = curvature;
-        }
-    }
-
-    fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
-        let activations = self.activations.as_slice().expect("a whole array is contiguous");
-        let hidden = self.hidden.as_slice_mut().expect("a whole array is contiguous");
-        simd::draw_bits(&mut self.lanes, beta as f32, activations, &[], hidden);
-        products::multiply(self.hidden.view(), self.parameters.weights.t(), self.visible_input.view_mut());
-        self.draw_visible(beta);
-        self.refresh();
-        self.counts.sweeps += self.visible.nrows() as u64;
-        StepStats::default()
-    }
-
-    fn copy_chains(&mut self, moves: &[(usize, usize)]) {
-        for &(to, from) in moves {
-            let (visible, activations) =
-                (self.visible.row(from).to_owned(), self.activations.row(from).to_owned());
-            self.visible.row_mut(to).assign(&visible);
-            self.activations.row_mut(to).assign(&activations);
-            self.tilts[to] = self.tilts[from];
-        }
-    }
-
-    fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
-        let other: &Self = sibling(other);
-        for &(to, from) in moves {
-            self.visible.row_mut(to).assign(&other.visible.row(from));
-            self.activations.row_mut(to).assign(&other.activations.row(from));
-            self.tilts[to] = other.tilts[from];
-        }
-    }
-
-    fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
-        let other: &mut Self = sibling_mut(other);
-        for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
-            ndarray::Zip::from(self.visible.row_mut(chain))
-                .and(other.visible.row_mut(chain))
-                .for_each(std::mem::swap);
-            ndarray::Zip::from(self.activations.row_mut(chain))
-                .and(other.activations.row_mut(chain))
-                .for_each(std::mem::swap);
-            std::mem::swap(&mut self.tilts[chain], &mut other.tilts[chain]);
-        }
-    }
-
-    fn states(&self) -> Array2<f64> {
-        let states = self.visible.mapv(f64::from);
-        match &self.parameters.visible {
-            Visible::Bernoulli(rbm) => rbm.from_bits(states),
-            Visible::Gaussian(rbm) => states * rbm.sigma() + &self.parameters.reference_bias,
-        }
-    }
-
-    fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

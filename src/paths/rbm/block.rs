@@ -1,0 +1,291 @@
+//! A block of chains of an RBM.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use rand_distr::{Distribution, StandardNormal};
+
+use super::{Inward, Parameters, Visible};
+use crate::math::bits::{self, Quads, Sums};
+use crate::math::random::Generator;
+use crate::math::simd::{self, Lanes};
+use crate::math::{Stream, products};
+use crate::paths::{Counts, Ensemble, Move, StepStats, sibling, sibling_mut};
+
+/// Chains of an RBM: visible states with a = c + vW and tilt·v kept beside them.
+pub(super) struct RbmBlock {
+    parameters: Arc<Parameters>,
+    visible: States,
+    /// h of the step under way.
+    hidden: Vec<Quads>,
+    /// a, (chains, hidden).
+    activations: Array2<f32>,
+    /// r₁ − r₀ of each chain.
+    tilts: Vec<f64>,
+    /// Room for the products of a step, and for one chain's hWᵀ.
+    sums: Sums<u32>,
+    input: Vec<f32>,
+    lanes: Lanes,
+    generator: Generator,
+    counts: Counts,
+}
+
+/// Visible states, a chain after the other.
+enum States {
+    /// v, [`bits::tiles`] of the visible units each.
+    Bits(Vec<Quads>),
+    /// u.
+    Real(Array2<f32>),
+}
+
+impl RbmBlock {
+    /// Chains drawn from the path's reference.
+    pub(super) fn from_reference(parameters: Arc<Parameters>, chains: usize, stream: Stream) -> Self {
+        let mut block = Self::new(parameters, chains, stream);
+        block.draw_visible(0.0);
+        block.refresh();
+        block
+    }
+
+    /// Chains at `states`, which lie in the model's space.
+    pub(super) fn at(parameters: Arc<Parameters>, states: ArrayView2<'_, f64>, stream: Stream) -> Self {
+        let mut block = Self::new(parameters, states.nrows(), stream);
+        match (&mut block.visible, &block.parameters.visible) {
+            (States::Bits(rows), Visible::Bernoulli(rbm)) => {
+                let tiles = bits::tiles(rbm.visible());
+                for (unit, _) in rbm.to_bits(states).indexed_iter().filter(|(_, bit)| **bit == 1.0) {
+                    bits::set(&mut rows[unit.0 * tiles..], unit.1);
+                }
+            }
+            (States::Real(rows), Visible::Gaussian(rbm)) => {
+                rows.assign(&((&states - &block.parameters.reference_bias) / rbm.sigma()).mapv(|u| u as f32));
+            }
+            _ => unreachable!("states are of the units' kind"),
+        }
+        block.refresh();
+        block
+    }
+
+    fn new(parameters: Arc<Parameters>, chains: usize, stream: Stream) -> Self {
+        let (visible, hidden) = (parameters.target_bias.len(), parameters.hidden_bias.len());
+        let states = match &parameters.visible {
+            Visible::Bernoulli(_) => States::Bits(vec![Quads::default(); chains * bits::tiles(visible)]),
+            Visible::Gaussian(_) => States::Real(Array2::zeros((chains, visible))),
+        };
+        Self {
+            parameters,
+            visible: states,
+            hidden: vec![Quads::default(); chains * bits::tiles(hidden)],
+            activations: Array2::zeros((chains, hidden)),
+            tilts: vec![0.0; chains],
+            sums: Sums::default(),
+            input: vec![0.0; visible],
+            lanes: stream.lanes(),
+            generator: stream.generator(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// v given h, at β.
+    fn draw_visible(&mut self, beta: f64) {
+        let parameters = &*self.parameters;
+        let bias = parameters.bias_at(beta);
+        let outward = &parameters.weights.outward;
+        outward.multiply(&self.hidden, self.tilts.len(), &mut self.sums);
+        for chain in 0..self.tilts.len() {
+            outward.read(&self.sums, chain, &[], &mut self.input);
+            match &mut self.visible {
+                States::Bits(rows) => {
+                    let row = row_mut(rows, self.input.len(), chain);
+                    simd::draw_quads(&mut self.lanes, beta as f32, &self.input, &bias, row);
+                }
+                States::Real(rows) => {
+                    for ((u, input), bias) in rows.row_mut(chain).iter_mut().zip(&self.input).zip(&bias) {
+                        let noise: f32 = StandardNormal.sample(&mut self.generator);
+                        *u = bias + beta as f32 * input + noise;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Recomputes what is cached from the visible states.
+    fn refresh(&mut self) {
+        let parameters = &*self.parameters;
+        let (visible, chains) = (self.input.len(), self.tilts.len());
+        match (&self.visible, &parameters.weights.inward) {
+            (States::Bits(rows), Inward::Bits(weights)) => {
+                weights.multiply(rows, chains, &mut self.sums);
+                for (chain, mut row) in self.activations.rows_mut().into_iter().enumerate() {
+                    let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
+                    weights.read(&self.sums, chain, &parameters.hidden_bias, row);
+                    self.tilts[chain] = bits::sum_where(row_of(rows, visible, chain), &parameters.tilt);
+                }
+            }
+            (States::Real(rows), Inward::Dense(weights)) => {
+                products::multiply(rows.view(), weights.view(), self.activations.view_mut());
+                for (chain, mut row) in self.activations.rows_mut().into_iter().enumerate() {
+                    row.iter_mut().zip(&parameters.hidden_bias).for_each(|(a, c)| *a += c);
+                    let state = rows.row(chain).to_slice().expect("rows of a whole array are contiguous");
+                    self.tilts[chain] = simd::dot(state, &parameters.tilt) + parameters.tilt_offset;
+                }
+            }
+            _ => unreachable!("weights are made for the units' kind"),
+        }
+        self.counts.energy_evaluations += chains as u64;
+    }
+
+    fn activation_rows(&self) -> impl Iterator<Item = &[f32]> {
+        // No hidden units: empty rows.
+        let hidden = self.activations.ncols();
+        let all = self.activations.as_slice().expect("a whole array is contiguous");
+        (0..self.tilts.len()).map(move |chain| &all[chain * hidden..][..hidden])
+    }
+
+    /// r₀(v) of one chain.
+    fn reference_log_density(&self, chain: usize) -> f64 {
+        match &self.visible {
+            States::Bits(rows) => {
+                let bias = self.parameters.reference_bias.as_slice().expect("a whole array is contiguous");
+                bits::sum_where(row_of(rows, bias.len(), chain), bias)
+            }
+            States::Real(rows) => -0.5 * rows.row(chain).iter().map(|&u| f64::from(u).powi(2)).sum::<f64>(),
+        }
+    }
+}
+
+/// Chain `chain` of rows of `length` bits.
+fn row_of(rows: &[Quads], length: usize, chain: usize) -> &[Quads] {
+    let tiles = bits::tiles(length);
+    &rows[chain * tiles..][..tiles]
+}
+
+/// Chain `chain` of rows of `length` bits.
+fn row_mut(rows: &mut [Quads], length: usize, chain: usize) -> &mut [Quads] {
+    let tiles = bits::tiles(length);
+    &mut rows[chain * tiles..][..tiles]
+}
+
+impl Ensemble for RbmBlock {
+    fn chains(&self) -> usize {
+        self.tilts.len()
+    }
+
+    fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
+        for (chain, activations) in self.activation_rows().enumerate() {
+            let base = self.reference_log_density(chain) + self.parameters.constant;
+            for (value, &beta) in out.row_mut(chain).iter_mut().zip(betas) {
+                *value = base + beta * self.tilts[chain] + simd::sum_softplus(beta as f32, activations);
+            }
+        }
+    }
+
+    fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
+        for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
+            *value = (to - from) * tilt + simd::softplus_difference(from, to, activations);
+        }
+    }
+
+    fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
+        for (chain, activations) in self.activation_rows().enumerate() {
+            let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
+            first[chain] = self.tilts[chain] + slope;
+            second[chain] = curvature;
+        }
+    }
+
+    fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
+        let hidden = self.activations.ncols();
+        for chain in 0..self.tilts.len() {
+            let activations = self.activations.row(chain);
+            let activations = activations.to_slice().expect("rows of a whole array are contiguous");
+            let row = row_mut(&mut self.hidden, hidden, chain);
+            simd::draw_quads(&mut self.lanes, beta as f32, activations, &[], row);
+        }
+        self.draw_visible(beta);
+        self.refresh();
+        self.counts.sweeps += self.tilts.len() as u64;
+        StepStats::default()
+    }
+
+    fn copy_chains(&mut self, moves: &[(usize, usize)]) {
+        for &(to, from) in moves {
+            match &mut self.visible {
+                States::Bits(rows) => {
+                    let tiles = bits::tiles(self.input.len());
+                    rows.copy_within(from * tiles..(from + 1) * tiles, to * tiles);
+                }
+                States::Real(rows) => {
+                    let state = rows.row(from).to_owned();
+                    rows.row_mut(to).assign(&state);
+                }
+            }
+            let activations = self.activations.row(from).to_owned();
+            self.activations.row_mut(to).assign(&activations);
+            self.tilts[to] = self.tilts[from];
+        }
+    }
+
+    fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
+        let other: &Self = sibling(other);
+        for &(to, from) in moves {
+            match (&mut self.visible, &other.visible) {
+                (States::Bits(rows), States::Bits(theirs)) => {
+                    let length = self.input.len();
+                    row_mut(rows, length, to).copy_from_slice(row_of(theirs, length, from));
+                }
+                (States::Real(rows), States::Real(theirs)) => rows.row_mut(to).assign(&theirs.row(from)),
+                _ => unreachable!("blocks of one path are of one kind"),
+            }
+            self.activations.row_mut(to).assign(&other.activations.row(from));
+            self.tilts[to] = other.tilts[from];
+        }
+    }
+
+    fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
+        let other: &mut Self = sibling_mut(other);
+        for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
+            match (&mut self.visible, &mut other.visible) {
+                (States::Bits(rows), States::Bits(theirs)) => {
+                    let length = self.input.len();
+                    row_mut(rows, length, chain).swap_with_slice(row_mut(theirs, length, chain));
+                }
+                (States::Real(rows), States::Real(theirs)) => swap_rows(rows, theirs, chain),
+                _ => unreachable!("blocks of one path are of one kind"),
+            }
+            swap_rows(&mut self.activations, &mut other.activations, chain);
+            std::mem::swap(&mut self.tilts[chain], &mut other.tilts[chain]);
+        }
+    }
+
+    fn states(&self) -> Array2<f64> {
+        let (chains, visible) = (self.tilts.len(), self.input.len());
+        match (&self.visible, &self.parameters.visible) {
+            (States::Bits(rows), Visible::Bernoulli(rbm)) => {
+                let bit = |(chain, unit)| f64::from(u8::from(bits::get(row_of(rows, visible, chain), unit)));
+                rbm.from_bits(Array2::from_shape_fn((chains, visible), bit))
+            }
+            (States::Real(rows), Visible::Gaussian(rbm)) => {
+                rows.mapv(f64::from) * rbm.sigma() + &self.parameters.reference_bias
+            }
+            _ => unreachable!("states are of the units' kind"),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+fn swap_rows(a: &mut Array2<f32>, b: &mut Array2<f32>, row: usize) {
+    ndarray::Zip::from(a.row_mut(row)).and(b.row_mut(row)).for_each(std::mem::swap);
+}
