@@ -125,30 +125,25 @@ def jax_annealing(betas, chains):
     shape = (SIDE, SIDE // 2, chains)
     odd_row = (jnp.arange(SIDE) % 2 == 1)[:, None, None]
 
-    def neighbours(other, parity):
-        before, after = jnp.roll(other, 1, 1), jnp.roll(other, -1, 1)
-        side = jnp.where(odd_row, after, before) if parity == 0 else jnp.where(odd_row, before, after)
-        return jnp.roll(other, 1, 0) + jnp.roll(other, -1, 0) + other + side
-
-    def update(key, other, parity, limits):
-        sums, words = neighbours(other, parity), jax.random.bits(key, shape, jnp.uint32)
-        count = sum((words < limits[m]).astype(jnp.int8) for m in range(5))
-        spins = 2 * (sums + 2 * count >= 6).astype(jnp.int8) - 1
-        # Else XLA computes spins, and the random numbers, anew for each neighbour that reads them.
-        return jax.lax.optimization_barrier((spins, sums))
-
     @jax.jit
     def anneal(key, tables):
-        def sweep(state, limits):
-            (second, key) = state
-            key, one, two = jax.random.split(key, 3)
-            first, _ = update(one, second, 0, limits)
-            second, sums = update(two, first, 1, limits)
+        # Half a sweep to a loop's body: in one body XLA would compute the first colour, with its random numbers, anew for each
+        # neighbour that reads it.
+        def half(state, inputs):
+            spins, other = state
+            key, limits, parity = inputs
+            before, after = jnp.roll(other, 1, 1), jnp.roll(other, -1, 1)
+            sums = jnp.roll(other, 1, 0) + jnp.roll(other, -1, 0) + other + jnp.where(odd_row ^ parity, after, before)
+            words = jax.random.bits(key, shape, jnp.uint32)
+            count = sum((words < limits[m]).astype(jnp.int8) for m in range(5))
+            spins = 2 * (sums + 2 * count >= 6).astype(jnp.int8) - 1
             # Sixteen summands of at most 4 fit into an int8.
-            groups = (second * sums).reshape(-1, min(16, SIDE), chains)
-            return (second, key), groups.sum(1, dtype=jnp.int8).sum(0, dtype=jnp.int32)
+            bonds = (spins * sums).reshape(-1, min(16, SIDE), chains).sum(1, dtype=jnp.int8)
+            return (other, spins), bonds.sum(0, dtype=jnp.int32)
 
-        return jax.lax.scan(sweep, (jnp.ones(shape, jnp.int8), key), tables)[1]
+        inputs = jax.random.split(key, 2 * len(tables)), jnp.repeat(tables, 2, axis=0), jnp.arange(2 * len(tables)) % 2 == 1
+        start = jnp.ones(shape, jnp.int8)
+        return jax.lax.scan(half, (start, start), inputs)[1][1::2]
 
     keys = iter(jax.random.split(jax.random.key(chosen.seed), 1000))
     tables = jnp.asarray([np.minimum(thresholds(b) * 2**32, 2**32 - 1).astype(np.uint32) for b in betas])

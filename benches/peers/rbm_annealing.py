@@ -3,7 +3,8 @@
 log f_beta(v) = (1 - beta) b0.v + beta b.v + sum_j softplus(beta a_j), a = c + vW. A chain-step adds log f_to - log f_from of two
 neighbouring rungs to the log-weight and does one step of block Gibbs, v -> h -> v. a does not depend on beta, so it serves both
 densities and the Gibbs step: two matrix products a step in all of these. A bit is 1 with probability sigmoid(x) if
-u (1 + exp(-x)) < 1, which needs no division.
+u (1 + exp(-x)) < 1, which needs no division. With t = |a|, softplus(to a) - softplus(from a) is
+(to - from) max(a, 0) + log((1 + exp(-to t)) / (1 + exp(-from t))), which needs one logarithm.
 """
 
 import common
@@ -30,17 +31,20 @@ def numpy_annealing(W, b, c, b0, betas, chains):
     rng = np.random.Generator(np.random.SFC64(chosen.seed))
     W_transposed = np.ascontiguousarray(W.T)
     v, u_visible, x = (np.empty((chains, VISIBLE), np.float32) for _ in range(3))
-    h, u_hidden, a, scaled, tail = (np.empty((chains, HIDDEN), np.float32) for _ in range(5))
+    h, u_hidden, a, upper, lower = (np.empty((chains, HIDDEN), np.float32) for _ in range(5))
 
-    def softplus_sum(beta):
-        np.multiply(a, np.float32(beta), out=scaled)
-        np.abs(scaled, out=tail)
-        np.negative(tail, out=tail)
-        np.exp(tail, out=tail)
-        np.add(tail, 1, out=tail)
-        np.log(tail, out=tail)  # as good as log1p where only sums matter, and faster
-        np.maximum(scaled, 0, out=scaled)
-        return np.add(scaled, tail, out=tail).sum(axis=1)
+    def softplus_difference(start, to):
+        np.abs(a, out=upper)
+        np.multiply(upper, np.float32(-start), out=lower)
+        np.multiply(upper, np.float32(-to), out=upper)
+        for tail in (upper, lower):
+            np.exp(tail, out=tail)
+            np.add(tail, 1, out=tail)
+        np.divide(upper, lower, out=upper)
+        np.log(upper, out=upper)
+        np.maximum(a, 0, out=lower)
+        np.multiply(lower, np.float32(to - start), out=lower)
+        return np.add(upper, lower, out=upper).sum(axis=1)
 
     def draw(out, u, x, beta):
         np.multiply(x, np.float32(-beta), out=x)
@@ -59,7 +63,7 @@ def numpy_annealing(W, b, c, b0, betas, chains):
                 np.matmul(v, W, out=a)
                 np.add(a, c, out=a)
                 log_weights += (to - start) * (v @ (b - b0))
-                log_weights += softplus_sum(to) - softplus_sum(start)
+                log_weights += softplus_difference(start, to)
                 draw(h, u_hidden, a, to)
                 np.matmul(h, W_transposed, out=x)
                 np.multiply(x, np.float32(to), out=x)
@@ -75,14 +79,15 @@ def torch_annealing(W, b, c, b0, betas, chains):
     torch.manual_seed(chosen.seed)
     W, b, c, b0 = map(torch.from_numpy, (W, b, c, b0))
     W_transposed = W.T.contiguous()
-    softplus = torch.nn.functional.softplus
 
     def draw(x):
         return (torch.rand_like(x) < torch.sigmoid(x)).float()
 
     def step(v, log_weights, start, to):
         a = torch.addmm(c, v, W)
-        difference = (softplus(to * a) - softplus(start * a)).sum(1) + (to - start) * (v @ (b - b0))
+        size = a.abs().neg_()
+        tails = (to * size).exp_().add_(1).div_((start * size).exp_().add_(1)).log_()
+        difference = tails.add_(a.clamp_min(0).mul_(to - start)).sum(1) + (to - start) * (v @ (b - b0))
         h = draw(to * a)
         return draw(torch.lerp(b0, b, to) + to * (h @ W_transposed)), log_weights + difference.double()
 
@@ -115,7 +120,9 @@ def jax_annealing(W, b, c, b0, betas, chains):
             (v, log_weights, lost, key), (start, to) = state, ends
             key, key_hidden, key_visible = jax.random.split(key, 3)
             a = v @ W + c
-            difference = (jax.nn.softplus(to * a) - jax.nn.softplus(start * a)).sum(1) + (to - start) * (v @ (b - b0))
+            size = jnp.abs(a)
+            tails = jnp.log((1 + jnp.exp(-to * size)) / (1 + jnp.exp(-start * size)))
+            difference = (tails + (to - start) * jnp.maximum(a, 0)).sum(1) + (to - start) * (v @ (b - b0))
             h = draw(key_hidden, to * a)
             v = draw(key_visible, (1 - to) * b0 + to * (b + h @ W_transposed))
             # Kahan's sum: f64 is all or nothing in JAX.
