@@ -8,7 +8,7 @@ p(n) = sigmoid(2 beta n). n has five values, so the number x of thresholds p(-4)
 
 import common
 
-chosen = common.arguments(__doc__, side=64, chains=64, sweeps=0)
+chosen = common.arguments(__doc__, common.EAGER, side=64, chains=64, sweeps=0)
 
 import numpy as np
 
@@ -80,11 +80,8 @@ def torch_annealing(betas, chains):
     torch = common.use_torch(chosen.threads)
     torch.manual_seed(chosen.seed)
     shape = (SIDE, SIDE // 2, chains)
-    compiled = chosen.library == "torch.compile"
 
     def random_words():
-        if compiled:
-            return torch.randint(-(2**31), 2**31 - 1, shape, dtype=torch.int32)
         # One 64-bit number costs less than two of 32 bits.
         return torch.empty(shape[0], shape[1], chains // 2, dtype=torch.int64).random_(-(2**63), None).view(torch.int32)
 
@@ -103,8 +100,6 @@ def torch_annealing(betas, chains):
             first, second = (spins, second) if parity == 0 else (first, spins)
         return first, second, (second * sums).sum((0, 1), dtype=torch.int32)
 
-    if compiled:
-        sweep = torch.compile(sweep, dynamic=False)
     tables = [torch.tensor(np.minimum(thresholds(b) * 2**32 - 2**31, 2**31 - 1).astype(np.int32)) for b in betas]
 
     def run():
@@ -156,7 +151,7 @@ def exact_log_z(beta):
     return np.logaddexp.reduce(beta * bonds)
 
 
-build = {"numpy": numpy_annealing, "jax": jax_annealing}.get(chosen.library, torch_annealing)
+build = {"numpy": numpy_annealing, "torch": torch_annealing, "jax": jax_annealing}[chosen.library]
 if chosen.check:
     run = build(np.linspace(0, 0.4, 101), 4096)
     common.exact_check(f"ising {chosen.library}", run(), 16 * np.log(2), exact_log_z(0.4))
