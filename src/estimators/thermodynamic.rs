@@ -75,8 +75,9 @@ impl Estimator for Thermodynamic {
 
         let stream = Stream::new(settings.seed).child(7);
         let top = plan.anneal("annealing", stream.child(2), &mut phases)?;
+        let smooth = plan.path.smooth();
         let ends = Ends {
-            path: plan.path.as_ref(),
+            path: smooth.as_deref().unwrap_or(plan.path.as_ref()),
             states: equally_weighted(&top, chains, stream.child(3)),
             effective: top.weights.effective_sample_size(),
         };

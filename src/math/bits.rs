@@ -52,7 +52,8 @@ pub fn sum_where(row: &[Quads], values: &[f64]) -> f64 {
             for (k, values) in vectors.iter().enumerate() {
                 let (quads, digit) = (&row[k / 4], k as u32 % 4);
                 for i in 0..GROUPS {
-                    lanes[i] += if quads[i] >> digit & 1 == 1 { values[i] } else { 0.0 };
+                    // A product, where a choice would be compiled to jumps.
+                    lanes[i] += f64::from((quads[i] >> digit & 1) as i32) * values[i];
                 }
             }
             let tail = rest.iter().enumerate().filter(|(i, _)| get(row, vectors.len() * GROUPS + i));

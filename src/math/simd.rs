@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use rand::Rng;
 
-use super::bits::Quads;
+use super::bits::{Quads, TILE};
 
 /// Chains of lanes that a vector generator advances at once.
 pub const LANES: usize = 16;
@@ -252,7 +252,6 @@ pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[
 /// # Panics
 /// When the lengths differ.
 pub fn draw_quads(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[f32], bits: &mut [Quads]) {
-    const TILE: usize = 4 * LANES;
     /// The logit of a bit that is never set: of those that fill up a tile.
     const NEVER: f32 = -1e30;
     assert_eq!(activations.len().div_ceil(TILE), bits.len(), "a bit per activation");
@@ -260,29 +259,34 @@ pub fn draw_quads(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &
     dispatch(
         #[inline(always)]
         || {
-            for (tile, (activations, quads)) in activations.chunks(TILE).zip(bits).enumerate() {
-                *quads = [0; LANES];
-                let offsets = offsets.get(tile * TILE..).unwrap_or(&[]);
-                for (digit, a) in activations.chunks(LANES).enumerate() {
-                    let offset = offsets.get(digit * LANES..).unwrap_or(&[]);
-                    let on = if let (Some(a), Some(offset)) = (a.first_chunk(), offset.first_chunk()) {
-                        draw_lanes(lanes, scale, a, offset)
-                    } else if let (Some(a), true) = (a.first_chunk(), offset.is_empty()) {
-                        draw_lanes(lanes, scale, a, &[0.0; LANES])
-                    } else {
-                        let (mut padded, mut offsets) = ([0.0; LANES], [NEVER; LANES]);
-                        padded[..a.len()].copy_from_slice(a);
-                        offsets[..a.len()].fill(0.0);
-                        offsets.iter_mut().zip(offset).for_each(|(to, from)| *to = *from);
-                        draw_lanes(lanes, scale, &padded, &offsets)
-                    };
-                    for i in 0..LANES {
-                        quads[i] |= u32::from(on[i]) << digit;
-                    }
-                }
+            let (whole, rest) = activations.as_chunks::<TILE>();
+            for (tile, (a, quads)) in whole.iter().zip(bits.iter_mut()).enumerate() {
+                let offsets = offsets.get(tile * TILE..).and_then(|rest| rest.first_chunk());
+                *quads = draw_tile(lanes, scale, a, offsets.unwrap_or(&[0.0; TILE]));
+            }
+            if !rest.is_empty() {
+                let (mut a, mut offset) = ([0.0; TILE], [NEVER; TILE]);
+                a[..rest.len()].copy_from_slice(rest);
+                offset[..rest.len()].fill(0.0);
+                let given = offsets.get(whole.len() * TILE..).unwrap_or(&[]);
+                offset.iter_mut().zip(given).for_each(|(to, from)| *to = *from);
+                bits[whole.len()] = draw_tile(lanes, scale, &a, &offset);
             }
         },
     );
+}
+
+#[inline(always)]
+fn draw_tile(lanes: &mut Lanes, scale: f32, a: &[f32; TILE], offsets: &[f32; TILE]) -> Quads {
+    let mut quads = [0; LANES];
+    let (a, offsets) = (a.as_chunks().0, offsets.as_chunks().0);
+    for digit in 0..TILE / LANES {
+        let on = draw_lanes(lanes, scale, &a[digit], &offsets[digit]);
+        for i in 0..LANES {
+            quads[i] |= u32::from(on[i]) << digit;
+        }
+    }
+    quads
 }
 
 /// Sixteen draws. The less likely value has probability σ(−|x|), and u < σ(−|x|) ⇔ u (1 + e^|x|) < 1: no quotient, and full relative

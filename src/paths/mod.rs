@@ -73,6 +73,12 @@ pub trait Path: Send + Sync + fmt::Debug {
         BLOCK
     }
 
+    /// The same path without jumps, where this one has any: f₁ is always what it should be, but below β = 1 a path may go by a
+    /// cheaper approximation of it, and the step to β = 1 sets that right. Integrals over β need a path without.
+    fn smooth(&self) -> Option<Arc<dyn Path>> {
+        None
+    }
+
     /// The kernel, in words.
     fn kernel(&self) -> String;
 

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{Inward, Parameters, Visible};
-use crate::math::bits::{self, Quads, Sums};
+use crate::math::bits::{self, BitMatrix, Fixed, Quads, Sums};
 use crate::math::random::Generator;
 use crate::math::simd::{self, Lanes};
 use crate::math::{Stream, products};
@@ -19,12 +19,14 @@ pub(super) struct RbmBlock {
     visible: States,
     /// h of the step under way.
     hidden: Vec<Quads>,
-    /// a, (chains, hidden).
+    /// a, (chains, hidden), and whether by the coarse weights.
     activations: Array2<f32>,
+    is_coarse: bool,
     /// r₁ − r₀ of each chain.
     tilts: Vec<f64>,
     /// Room for the products of a step, and for one chain's hWᵀ.
     sums: Sums<u32>,
+    coarse_sums: Sums<u16>,
     input: Vec<f32>,
     lanes: Lanes,
     generator: Generator,
@@ -44,7 +46,7 @@ impl RbmBlock {
     pub(super) fn from_reference(parameters: Arc<Parameters>, chains: usize, stream: Stream) -> Self {
         let mut block = Self::new(parameters, chains, stream);
         block.draw_visible(0.0);
-        block.refresh();
+        block.refresh(0.0);
         block
     }
 
@@ -63,7 +65,7 @@ impl RbmBlock {
             }
             _ => unreachable!("states are of the units' kind"),
         }
-        block.refresh();
+        block.refresh(1.0);
         block
     }
 
@@ -79,7 +81,9 @@ impl RbmBlock {
             hidden: vec![Quads::default(); chains * bits::tiles(hidden)],
             activations: Array2::zeros((chains, hidden)),
             tilts: vec![0.0; chains],
+            is_coarse: false,
             sums: Sums::default(),
+            coarse_sums: Sums::default(),
             input: vec![0.0; visible],
             lanes: stream.lanes(),
             generator: stream.generator(),
@@ -92,9 +96,16 @@ impl RbmBlock {
         let parameters = &*self.parameters;
         let bias = parameters.bias_at(beta);
         let outward = &parameters.weights.outward;
-        outward.multiply(&self.hidden, self.tilts.len(), &mut self.sums);
+        let coarse = parameters.coarse_at(beta).map(|coarse| &coarse.outward);
+        match coarse {
+            Some(coarse) => coarse.multiply(&self.hidden, self.tilts.len(), &mut self.coarse_sums),
+            None => outward.multiply(&self.hidden, self.tilts.len(), &mut self.sums),
+        }
         for chain in 0..self.tilts.len() {
-            outward.read(&self.sums, chain, &[], &mut self.input);
+            match coarse {
+                Some(coarse) => coarse.read(&self.coarse_sums, chain, &[], &mut self.input),
+                None => outward.read(&self.sums, chain, &[], &mut self.input),
+            }
             match &mut self.visible {
                 States::Bits(rows) => {
                     let row = row_mut(rows, self.input.len(), chain);
@@ -110,17 +121,24 @@ impl RbmBlock {
         }
     }
 
-    /// Recomputes what is cached from the visible states.
-    fn refresh(&mut self) {
+    /// Recomputes what is cached from the visible states, as f_β has it.
+    fn refresh(&mut self, beta: f64) {
         let parameters = &*self.parameters;
         let (visible, chains) = (self.input.len(), self.tilts.len());
+        self.is_coarse = parameters.coarse_at(beta).is_some();
         match (&self.visible, &parameters.weights.inward) {
             (States::Bits(rows), Inward::Bits(weights)) => {
-                weights.multiply(rows, chains, &mut self.sums);
-                for (chain, mut row) in self.activations.rows_mut().into_iter().enumerate() {
-                    let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
-                    weights.read(&self.sums, chain, &parameters.hidden_bias, row);
-                    self.tilts[chain] = bits::sum_where(row_of(rows, visible, chain), &parameters.tilt);
+                let c = &parameters.hidden_bias;
+                match parameters.coarse_at(beta) {
+                    Some(coarse) => {
+                        all_products(&coarse.inward, rows, &mut self.coarse_sums, c, &mut self.activations);
+                    }
+                    None => {
+                        all_products(weights, rows, &mut self.sums, c, &mut self.activations);
+                    }
+                }
+                for (chain, tilt) in self.tilts.iter_mut().enumerate() {
+                    *tilt = bits::sum_where(row_of(rows, visible, chain), &parameters.tilt);
                 }
             }
             (States::Real(rows), Inward::Dense(weights)) => {
@@ -134,6 +152,18 @@ impl RbmBlock {
             _ => unreachable!("weights are made for the units' kind"),
         }
         self.counts.energy_evaluations += chains as u64;
+    }
+
+    /// Has a by the weights by which a sibling has it, so that rows can be exchanged.
+    fn follow(&mut self, other: &Self) {
+        self.prepare(if other.is_coarse { 0.0 } else { 1.0 });
+    }
+
+    /// Has a as f_β has it.
+    fn prepare(&mut self, beta: f64) {
+        if self.is_coarse != self.parameters.coarse_at(beta).is_some() {
+            self.refresh(beta);
+        }
     }
 
     fn activation_rows(&self) -> impl Iterator<Item = &[f32]> {
@@ -155,6 +185,20 @@ impl RbmBlock {
     }
 }
 
+/// `out` = offsets + the product of every row of bits, (rows, outputs).
+fn all_products<T: Fixed>(
+    matrix: &BitMatrix<T>,
+    bits: &[Quads],
+    sums: &mut Sums<T>,
+    offsets: &[f32],
+    out: &mut Array2<f32>,
+) {
+    matrix.multiply(bits, out.nrows(), sums);
+    for (chain, mut row) in out.rows_mut().into_iter().enumerate() {
+        matrix.read(sums, chain, offsets, row.as_slice_mut().expect("rows of a whole array are contiguous"));
+    }
+}
+
 /// Chain `chain` of rows of `length` bits.
 fn row_of(rows: &[Quads], length: usize, chain: usize) -> &[Quads] {
     let tiles = bits::tiles(length);
@@ -173,21 +217,44 @@ impl Ensemble for RbmBlock {
     }
 
     fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
-        for (chain, activations) in self.activation_rows().enumerate() {
-            let base = self.reference_log_density(chain) + self.parameters.constant;
-            for (value, &beta) in out.row_mut(chain).iter_mut().zip(betas) {
-                *value = base + beta * self.tilts[chain] + simd::sum_softplus(beta as f32, activations);
+        // By one kind of weights and then by the other, whichever are at hand first.
+        let first = self.is_coarse;
+        for is_coarse in [first, !first] {
+            let mine = |beta: &f64| self.parameters.coarse_at(*beta).is_some() == is_coarse;
+            let columns: Vec<usize> = (0..betas.len()).filter(|&k| mine(&betas[k])).collect();
+            let Some(&column) = columns.first() else { continue };
+            self.prepare(betas[column]);
+            for (chain, activations) in self.activation_rows().enumerate() {
+                let base = self.reference_log_density(chain) + self.parameters.constant;
+                for &k in &columns {
+                    let beta = betas[k];
+                    out[(chain, k)] =
+                        base + beta * self.tilts[chain] + simd::sum_softplus(beta as f32, activations);
+                }
             }
         }
     }
 
     fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
+        if self.parameters.coarse_at(from).is_some() != self.parameters.coarse_at(to).is_some() {
+            self.prepare(from);
+            for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
+                *value = -simd::sum_softplus(from as f32, activations);
+            }
+            self.prepare(to);
+            for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
+                *value += (to - from) * tilt + simd::sum_softplus(to as f32, activations);
+            }
+            return;
+        }
+        self.prepare(from);
         for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
             *value = (to - from) * tilt + simd::softplus_difference(from, to, activations);
         }
     }
 
     fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
+        self.prepare(beta);
         for (chain, activations) in self.activation_rows().enumerate() {
             let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
             first[chain] = self.tilts[chain] + slope;
@@ -196,6 +263,7 @@ impl Ensemble for RbmBlock {
     }
 
     fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
+        self.prepare(beta);
         let hidden = self.activations.ncols();
         for chain in 0..self.tilts.len() {
             let activations = self.activations.row(chain);
@@ -204,7 +272,7 @@ impl Ensemble for RbmBlock {
             simd::draw_quads(&mut self.lanes, beta as f32, activations, &[], row);
         }
         self.draw_visible(beta);
-        self.refresh();
+        self.refresh(beta);
         self.counts.sweeps += self.tilts.len() as u64;
         StepStats::default()
     }
@@ -229,6 +297,7 @@ impl Ensemble for RbmBlock {
 
     fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
         let other: &Self = sibling(other);
+        self.follow(other);
         for &(to, from) in moves {
             match (&mut self.visible, &other.visible) {
                 (States::Bits(rows), States::Bits(theirs)) => {
@@ -245,6 +314,7 @@ impl Ensemble for RbmBlock {
 
     fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
         let other: &mut Self = sibling_mut(other);
+        self.follow(other);
         for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
             match (&mut self.visible, &mut other.visible) {
                 (States::Bits(rows), States::Bits(theirs)) => {

@@ -25,6 +25,11 @@ use block::RbmBlock;
 /// ([`BitMatrix`]). Pre-activations are f32, everything that is summed is f64. Gaussian units are held as u = (v − b⁰)/σ with b⁰W
 /// folded into c, so that no large numbers cancel.
 ///
+/// Below β = 1 the path of a Bernoulli machine is that of the machine with W rounded to a step of about 2⁻¹⁶ of the largest
+/// activation: products of bits are then twice as fast. That is a valid path of its own, kernels and densities alike, whose last
+/// step from β < 1 to β = 1 takes log f₁ with W as it is. The log-weights' standard deviation from that step is estimated
+/// (by rounding errors as independent), and where it could exceed 0.1, or on request ([`Path::smooth`]), W is used throughout.
+///
 /// The kernel is block Gibbs, v → h → v, which is reversible.
 #[derive(Debug)]
 pub struct RbmPath {
@@ -46,6 +51,9 @@ enum Visible {
     Gaussian(Arc<GaussianRbm>),
 }
 
+/// Most nats, as a standard deviation, that the rounding of W may add to a log-weight.
+const MOST_ROUNDING: f64 = 0.1;
+
 /// W for bits, σW for u: what states are multiplied by.
 #[derive(Debug)]
 struct Weights {
@@ -53,6 +61,25 @@ struct Weights {
     inward: Inward,
     /// From hidden bits to visible units.
     outward: BitMatrix<u32>,
+}
+
+/// W rounded so that products fit into 16 bits.
+#[derive(Debug)]
+struct Coarse {
+    inward: BitMatrix<u16>,
+    outward: BitMatrix<u16>,
+}
+
+impl Coarse {
+    /// `None` where rounding would matter: errors of half a step or less, in pairs of units of which a quarter is on, at random.
+    fn new(weights: ArrayView2<'_, f64>) -> Option<Self> {
+        let step = BitMatrix::step(weights);
+        let rounding = f64::from(step) * (weights.len() as f64 / 12.0).sqrt() / 4.0;
+        (rounding <= MOST_ROUNDING).then(|| Self {
+            inward: BitMatrix::quantised(weights, step),
+            outward: BitMatrix::quantised(weights.t(), step),
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -66,6 +93,8 @@ enum Inward {
 struct Parameters {
     visible: Visible,
     weights: Arc<Weights>,
+    /// What is used below β = 1, if not the same.
+    coarse: Option<Arc<Coarse>>,
     hidden_bias: Vec<f32>,
     /// b and b⁰.
     target_bias: Array1<f64>,
@@ -126,6 +155,7 @@ impl RbmPath {
                 inward: Inward::Bits(BitMatrix::new(rbm.weights().view())),
                 outward: BitMatrix::new(rbm.weights().t()),
             }),
+            coarse: Coarse::new(rbm.weights().view()).map(Arc::new),
             hidden_bias: rbm.hidden_bias().iter().map(|&c| c as f32).collect(),
             target_bias: rbm.visible_bias().clone(),
             constant: -rbm.offset(),
@@ -149,6 +179,7 @@ impl RbmPath {
                 inward: Inward::Dense(weights.mapv(|w| w as f32)),
                 outward: BitMatrix::new(weights.t()),
             }),
+            coarse: None,
             hidden_bias: Vec::new(),
             target_bias: rbm.visible_bias().clone(),
             constant: 0.0,
@@ -189,6 +220,11 @@ impl Parameters {
         }
         self.reference_bias = reference_bias;
         self
+    }
+
+    /// The coarse weights, where f_β goes by them.
+    fn coarse_at(&self, beta: f64) -> Option<&Coarse> {
+        self.coarse.as_deref().filter(|_| beta < 1.0)
     }
 
     /// What is added to βhWᵀ: (1−β) b⁰ + β b for bits, β (b − b⁰)/σ for u.
@@ -247,6 +283,12 @@ impl Path for RbmPath {
             Visible::Gaussian(..) => pilot.states.mean_axis(Axis(0))?,
         };
         let parameters = (*self.parameters).clone().with_reference(reference_bias);
+        Some(Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates }))
+    }
+
+    fn smooth(&self) -> Option<Arc<dyn Path>> {
+        self.parameters.coarse.as_ref()?;
+        let parameters = Parameters { coarse: None, ..(*self.parameters).clone() };
         Some(Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates }))
     }
 
