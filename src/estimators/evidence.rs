@@ -132,9 +132,11 @@ fn tops(
         } else {
             (overcooled(path, chains, rungs, stream.child(4)), "overcooled chains", f64::INFINITY)
         };
-        // Copies of one chain must part, and overcooled chains come back to β = 1, before they count.
-        for _ in 0..steps {
-            population.step(1.0, Move::Forward);
+        // Copies of one chain must part, and overcooled chains come back to β = 1, before they count: for the most part a hair
+        // below it, where a path may be cheaper.
+        for step in 0..steps {
+            let beta = if step < steps - steps / 8 { 1f64.next_down() } else { 1.0 };
+            population.step(beta, Move::Forward);
             monitor.advance(1);
         }
         // The reverse run goes on with this population, and counts what it did here.

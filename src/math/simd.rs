@@ -1,8 +1,9 @@
 //! Vector kernels: plain loops over slices, compiled for each instruction set and chosen when the program runs.
 //!
 //! Every kernel is a scalar function (`exp`, `sigmoid`, …) applied in a loop that the compiler vectorises inside
-//! [`dispatch`]. They use no fused multiply-add, so they give the same bits on all instruction sets (matrix products do not).
-//! `LNZ_SIMD=scalar|v3` asks for less than the machine's best (SSE2, AVX2).
+//! [`dispatch`]. They use no fused multiply-add, so they give the same bits on all instruction sets, as do the products in
+//! [`bits`](super::bits), which are sums of integers (other matrix products do not). `LNZ_SIMD=scalar|v3` asks for less than the
+//! machine's best (SSE2, AVX2). NaN stays NaN, and infinities are as good as large numbers.
 
 use std::sync::OnceLock;
 
@@ -247,7 +248,7 @@ pub fn draw_bits(lanes: &mut Lanes, scale: f32, activations: &[f32], offsets: &[
     );
 }
 
-/// The bits of [`draw_bits`], [packed](Quads).
+/// The bits of [`draw_bits`], [packed](Quads). A logit that is NaN gives 0.
 ///
 /// # Panics
 /// When the lengths differ.
@@ -359,11 +360,36 @@ mod tests {
         x.max(0.0) + (-x.abs()).exp().ln_1p()
     }
 
+    /// Every f32, denormals, infinities and NaNs among them.
+    fn floats() -> impl Strategy<Value = f32> {
+        prop_oneof![any::<u32>().prop_map(f32::from_bits), -100.0f32..100.0, Just(f32::NAN), Just(f32::INFINITY)]
+    }
+
+    /// The largest f32 is where `exp` stops growing, the smallest normal one where it becomes 0.
+    fn exact_exp(x: f32) -> f64 {
+        if x < -87.3 { 0.0 } else { f64::from(x.min(88.7)).exp() }
+    }
+
+    /// `value` is `exact` within the bounds, or both are NaN.
+    fn agree(value: f32, exact: f64, relative: f64, absolute: f64) -> bool {
+        if exact.is_nan() {
+            return value.is_nan();
+        }
+        let exact = exact.clamp(f64::from(f32::MIN), f64::from(f32::MAX));
+        let value = f64::from(value).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
+        (value - exact).abs() <= relative * exact.abs() + absolute
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
         #[test]
-        fn exp_is_accurate(x in -87.0f32..88.0) {
-            let exact = f64::from(x).exp();
-            prop_assert!((f64::from(exp(x)) / exact - 1.0).abs() < 2e-7, "{x}");
+        fn functions_agree_with_f64_everywhere(x in floats()) {
+            let wide = f64::from(x);
+            prop_assert!(agree(exp(x), if x.is_nan() { f64::NAN } else { exact_exp(x) }, 2e-7, 0.0), "exp {x:e}");
+            prop_assert!(agree(sigmoid(x), 1.0 / (1.0 + (-wide).exp()), 0.0, 1e-7), "sigmoid {x:e}");
+            let softplus_exact = if x.is_nan() { f64::NAN } else { exact_softplus(wide) };
+            prop_assert!(agree(softplus(x), softplus_exact, 3e-7, 2e-38), "softplus {x:e}");
         }
 
         #[test]
@@ -372,10 +398,35 @@ mod tests {
             prop_assert!((f64::from(log_1p(y)) - exact).abs() <= 3e-7 * exact, "{y}");
         }
 
+        /// Bits by their definition from the same uniform numbers, where the comparison is not too close to call.
         #[test]
-        fn sigmoid_is_accurate(x in -200.0f32..200.0) {
-            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
-            prop_assert!((f64::from(sigmoid(x)) - exact).abs() < 1e-7);
+        fn draws_agree_with_their_scalar_twin(
+            activations in prop::collection::vec(floats(), 1..150), offset in floats(), scale in 0.0f32..1.0, seed in 0u64..1000
+        ) {
+            let offsets = vec![offset; activations.len()];
+            let mut lanes = Stream::new(seed).lanes();
+            let mut twin = lanes.clone();
+            let mut quads = vec![Quads::default(); activations.len().div_ceil(TILE)];
+            draw_quads(&mut lanes, scale, &activations, &offsets, &mut quads);
+            let mut bits = vec![9.0; activations.len()];
+            draw_bits(&mut twin.clone(), scale, &activations, &offsets, &mut bits);
+            for (vector, chunk) in activations.chunks(LANES).enumerate() {
+                let words = twin.words();
+                for (i, &a) in chunk.iter().enumerate() {
+                    let bit = super::super::bits::get(&quads, vector * LANES + i);
+                    prop_assert_eq!(bits[vector * LANES + i], f32::from(u8::from(bit)));
+                    let logit = scale * a + offset;
+                    if logit.is_nan() {
+                        prop_assert!(!bit);
+                        continue;
+                    }
+                    let u = f64::from(unit(words[i]));
+                    let rare = u * (1.0 + f64::from(logit.abs().min(88.0)).exp());
+                    if (rare - 1.0).abs() > 1e-6 {
+                        prop_assert_eq!(bit, (rare < 1.0) != (logit >= 0.0), "logit {}", logit);
+                    }
+                }
+            }
         }
 
         #[test]
