@@ -2,6 +2,7 @@
 
 pub mod linear;
 pub mod log_weights;
+pub mod normal;
 pub mod products;
 pub mod random;
 pub mod roots;
