@@ -19,6 +19,10 @@ use crate::models::Model;
 /// P(log Ẑ > log Z + b) ≤ e⁻ᵇ. The interval is Student's on log Ẑ with the delta-method error sd(w)/(w̄ √N).
 ///
 /// Pilots choose schedule, rungs, chains and kernels; then one round on fresh random streams is reported, whatever it shows.
+///
+/// Memory does not grow with the number of rungs but for the record of them, at most 300 bytes a rung. A run with 128 chains or more
+/// takes at most three times what the model and its chains' states fill as f64, the model counted; with HMC a state is a position
+/// and a gradient. (What matrix products keep on each thread is not in this: up to a copy of an RBM's weights.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ais;
 
@@ -44,8 +48,10 @@ impl Estimator for Ais {
         let mut phases = Phases::new(monitor);
         let plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
         monitor.follows(evidence::rounds(plan.path.as_ref()));
-        let run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
+        let mut run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
         let (log_z, std_err) = plan.upward(&run);
+        let draws = at_the_top(&run, model.space().dim, settings.seed);
+        run.dismiss_chains();
         let found = evidence::gather(model, &plan, settings, &mut phases)?;
         Weighted {
             method: self.name(),
@@ -53,7 +59,7 @@ impl Estimator for Ais {
             log_z,
             std_err,
             evidence: evidence::compare(found, log_z, std_err),
-            draws: at_the_top(&run, model.space().dim, settings.seed),
+            draws,
             run,
             plan,
         }

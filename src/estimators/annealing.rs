@@ -1,4 +1,6 @@
 //! The walk along a schedule that annealed importance sampling, its pilots and its reversal share.
+//!
+//! It keeps its chains, one number a chain for each of up to 64 rungs, and less than 200 bytes of what it saw at each rung.
 
 use ndarray::Array2;
 
@@ -33,6 +35,12 @@ impl Annealed {
     pub fn log_support(&self) -> (f64, f64) {
         let chains = self.weights.len() as f64;
         (self.support.ln(), ((1.0 - self.support) / (self.support * chains)).sqrt())
+    }
+
+    /// Lets the chains and the kernel's record go, for a walk whose weights and rungs are all that is still wanted.
+    pub(crate) fn dismiss_chains(&mut self) {
+        self.population.dismiss();
+        self.steps = Vec::new();
     }
 }
 

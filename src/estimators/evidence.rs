@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::annealing::Annealed;
+use ndarray::Array2;
+
 use super::estimate::{Direction, Evidence, Role};
-use super::floor::floor;
+use super::floor::{floor, some};
 use super::phases::Phases;
 use super::pilot::{Plan, Rounds, equally_weighted};
 use super::settings::Settings;
@@ -73,7 +74,7 @@ pub(crate) fn gather(
     let mut answers = Vec::new();
 
     let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
-    let second = phases.forward("second forward run", population, &schedule, Move::Forward)?;
+    let mut second = phases.forward("second forward run", population, &schedule, Move::Forward)?;
     answers.push(Answer {
         source: format!("a second forward run {size}"),
         walk: (Direction::Forward, rungs),
@@ -81,6 +82,12 @@ pub(crate) fn gather(
         below: FORWARD_BELOW,
     });
 
+    // What is still to be asked of these chains is taken now, so that they need not be kept beside those of later walks.
+    let visited = some(second.population.states().view());
+    let ends = (model.sampler().is_none() && wide.is_some())
+        .then(|| equally_weighted(&second, chains, stream.child(3)));
+    second.dismiss_chains();
+    second.rungs = Vec::new();
     if let Some(wide) = &wide {
         let population = Population::from_reference(wide.as_ref(), chains, stream.child(1));
         let run = phases.forward("run from a wider reference", population, &schedule, Move::Forward)?;
@@ -92,7 +99,7 @@ pub(crate) fn gather(
         });
     }
 
-    let (population, starts, below) = tops(model, plan, &second, rungs, stream, phases)?;
+    let (population, starts, below) = tops(model, plan, ends, (chains, rungs), stream, phases)?;
     let down = phases.reverse("reverse run", population, &schedule)?;
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
@@ -100,22 +107,22 @@ pub(crate) fn gather(
         found: plan.downward(&down, &second),
         below,
     });
+    drop(down);
     let data = settings.data.as_ref().map(|data| data.view());
-    answers.extend(floor(model, data, second.population.states().view(), phases)?);
+    answers.extend(floor(model, data, visited.view(), phases)?);
     Ok(answers)
 }
 
-/// As many chains at β = 1 as the second run has, for a reverse run; what they are; and how far below the estimate their answer
-/// may lie.
+/// Chains at β = 1 for a reverse run, from `ends` of the second run where they serve; what they are; and how far below the estimate
+/// their answer may lie.
 fn tops(
     model: &Arc<dyn Model>,
     plan: &Plan,
-    second: &Annealed,
-    rungs: usize,
+    ends: Option<Array2<f64>>,
+    (chains, rungs): (usize, usize),
     stream: Stream,
     phases: &mut Phases<'_>,
 ) -> Result<(Population, &'static str, f64)> {
-    let chains = second.weights.len();
     if let Some(sampler) = model.sampler() {
         let states = sampler.sample(chains, &mut stream.child(2).generator());
         let population = Population::adopt(plan.path.as_ref(), states.view(), stream.child(4))?;
@@ -123,11 +130,9 @@ fn tops(
     }
     let finer = plan.path.finer();
     let path = finer.as_deref().unwrap_or(plan.path.as_ref());
-    let on_real_space = path.widened().is_some();
-    let steps = if on_real_space { 2 * rungs } else { rungs };
+    let steps = if ends.is_some() { 2 * rungs } else { rungs };
     phases.run("starts of a reverse run", steps, |monitor| {
-        let (mut population, starts, below) = if on_real_space {
-            let states = equally_weighted(second, chains, stream.child(3));
+        let (mut population, starts, below) = if let Some(states) = ends {
             (Population::adopt(path, states.view(), stream.child(4))?, "the second run's ends", LIMIT)
         } else {
             (overcooled(path, chains, rungs, stream.child(4)), "overcooled chains", f64::INFINITY)

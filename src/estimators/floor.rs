@@ -39,8 +39,12 @@ pub(crate) fn floor(
         let mut starts = vec![some(states)];
         starts.extend(data.map(some));
         starts.extend(bounds.map(|bounds| bounds.landmarks(STARTS)));
-        let views: Vec<_> = starts.iter().map(|rows| rows.view()).collect();
-        let starts = concatenate(Axis(0), &views).expect("states of one space have one width");
+        let together = {
+            let views: Vec<_> = starts.iter().map(|rows| rows.view()).collect();
+            concatenate(Axis(0), &views).expect("states of one space have one width")
+        };
+        drop(starts);
+        let starts = together;
         let blocks: Vec<_> = starts.axis_chunks_iter(Axis(0), BLOCK).collect();
         let found: Vec<f64> = blocks
             .into_par_iter()
@@ -66,7 +70,7 @@ pub(crate) fn floor(
 }
 
 /// At most `STARTS` of the rows, evenly spaced.
-fn some(rows: ArrayView2<'_, f64>) -> Array2<f64> {
+pub(crate) fn some(rows: ArrayView2<'_, f64>) -> Array2<f64> {
     rows.slice(s![..;rows.nrows().div_ceil(STARTS).max(1), ..]).to_owned()
 }
 

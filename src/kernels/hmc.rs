@@ -2,10 +2,11 @@
 
 use ndarray::Array2;
 use rand::RngExt;
-use rand_distr::{Distribution, StandardNormal};
 
-use super::{Ends, Kernel, StepStats, Values, Walkers, accept, mix, reflect};
+use super::{Ends, Kernel, Reference, StepStats, Walkers, accept, mix, reflect, sum_of_squares};
+use crate::math::normal::fill_normal;
 use crate::math::random::Generator;
+use crate::math::simd::{Lanes, dispatch};
 
 /// Leapfrog trajectories accepted by the change of total energy (Duane, Kennedy, Pendleton & Roweth 1987,
 /// doi:10.1016/0370-2693(87)91197-X; Neal 2011, arXiv:1206.1901).
@@ -46,55 +47,174 @@ impl Kernel for Hmc {
         generator: &mut Generator,
     ) -> StepStats {
         let steps = generator.random_range(1..=self.longest.max(1));
-        let mut momenta =
-            Array2::from_shape_simple_fn(walkers.states.dim(), || StandardNormal.sample(generator));
-        let before = total(walkers, &momenta, beta);
-        let scales = ends.scales().to_vec();
-        let bounds = ends.bounds().map(|(lower, upper)| (lower.to_vec(), upper.to_vec()));
-        let mut proposals = walkers.clone();
-        kick(&mut momenta, &proposals.values, &scales, beta, 0.5 * scale);
-        for step in 0..steps {
-            for (mut state, mut momentum) in proposals.states.rows_mut().into_iter().zip(momenta.rows_mut()) {
-                for i in 0..scales.len() {
-                    state[i] += scale * scales[i] * momentum[i];
-                    if let Some((lower, upper)) = &bounds {
-                        let (inside, turned) = reflect(state[i], lower[i], upper[i]);
-                        state[i] = inside;
-                        if turned {
-                            momentum[i] = -momentum[i];
-                        }
-                    }
+        let mut momenta = Array2::zeros(walkers.states.dim());
+        fill_normal(&mut Lanes::new(&mut *generator), slice_mut(&mut momenta));
+        let mut states = walkers.states.clone();
+        let gradient = walkers.gradient.as_ref().expect("chains of HMC are made with gradients");
+        let mut log_ratio = vec![0.0; states.nrows()];
+        kinetic(&momenta, &mut log_ratio);
+        for (chain, energy) in log_ratio.iter_mut().enumerate() {
+            *energy -= mix(beta, walkers.reference[chain], walkers.target[chain]);
+        }
+        let push = Push { beta, kick: 0.5 * scale, drift: scale };
+        push.leap(ends.reference(), &mut states, &mut momenta, gradient);
+        let (mut target, mut gradient) = ends.evaluate_with_gradient(states.view());
+        for _ in 1..steps {
+            Push { kick: scale, ..push }.leap(ends.reference(), &mut states, &mut momenta, &gradient);
+            (target, gradient) = ends.evaluate_with_gradient(states.view());
+        }
+        let log_reference = ends.reference().log_densities(&states);
+        push.kick(ends.reference(), &states, &mut momenta, &gradient);
+        let mut after = vec![0.0; states.nrows()];
+        kinetic(&momenta, &mut after);
+        for (chain, before) in log_ratio.iter_mut().enumerate() {
+            *before += mix(beta, log_reference[chain], target[chain]) - after[chain];
+        }
+        let proposals = Walkers { states, reference: log_reference, target, gradient: Some(gradient) };
+        accept(walkers, proposals, &log_ratio, scale, generator)
+    }
+}
+
+/// What moves chains along: p += ε s ∇ log f_β with ε = `kick`, and x += δ s p with δ = `drift`, s the scales.
+#[derive(Clone, Copy, Debug)]
+struct Push {
+    beta: f64,
+    kick: f64,
+    drift: f64,
+}
+
+impl Push {
+    /// The kick and then the drift of every chain; walls reflect.
+    fn leap(
+        self,
+        reference: &Reference,
+        states: &mut Array2<f64>,
+        momenta: &mut Array2<f64>,
+        gradient: &Array2<f64>,
+    ) {
+        let Some((lower, upper)) = reference.bounds() else {
+            return self.over(reference, states, momenta, gradient);
+        };
+        self.kick(reference, states, momenta, gradient);
+        for (mut state, mut momentum) in states.rows_mut().into_iter().zip(momenta.rows_mut()) {
+            for (i, scale) in reference.scales().iter().enumerate() {
+                let (inside, turned) =
+                    reflect(state[i] + self.drift * scale * momentum[i], lower[i], upper[i]);
+                state[i] = inside;
+                if turned {
+                    momentum[i] = -momentum[i];
                 }
             }
-            proposals.values = ends.evaluate(proposals.states.view(), true);
-            let last = step + 1 == steps;
-            kick(&mut momenta, &proposals.values, &scales, beta, if last { 0.5 * scale } else { scale });
         }
-        let after = total(&proposals, &momenta, beta);
-        let log_ratio: Vec<f64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
-        accept(walkers, &proposals, &log_ratio, scale, generator)
+    }
+
+    /// The kick alone.
+    fn kick(
+        self,
+        reference: &Reference,
+        states: &Array2<f64>,
+        momenta: &mut Array2<f64>,
+        gradient: &Array2<f64>,
+    ) {
+        let dim = states.ncols().max(1);
+        let (states, momenta, gradient) = (slice(states), slice_mut(momenta), slice(gradient));
+        let brake = self.brake();
+        dispatch(
+            #[inline(always)]
+            || {
+                let rows = states.chunks_exact(dim).zip(momenta.chunks_exact_mut(dim));
+                for ((state, momentum), gradient) in rows.zip(gradient.chunks_exact(dim)) {
+                    slow(state, momentum, gradient, reference, brake);
+                }
+            },
+        );
+    }
+
+    /// Kick and drift in one pass, without walls.
+    fn over(
+        self,
+        reference: &Reference,
+        states: &mut Array2<f64>,
+        momenta: &mut Array2<f64>,
+        gradient: &Array2<f64>,
+    ) {
+        let dim = states.ncols().max(1);
+        let (states, momenta, gradient) = (slice_mut(states), slice_mut(momenta), slice(gradient));
+        let brake = self.brake();
+        dispatch(
+            #[inline(always)]
+            || {
+                let rows = states.chunks_exact_mut(dim).zip(momenta.chunks_exact_mut(dim));
+                for ((state, momentum), gradient) in rows.zip(gradient.chunks_exact(dim)) {
+                    move_on(state, momentum, gradient, reference, brake, self.drift);
+                }
+            },
+        );
+    }
+
+    /// ε (1−β) and ε β: what (x − centre)/s and s ∇E take from the momentum.
+    fn brake(self) -> (f64, f64) {
+        (self.kick * (1.0 - self.beta), self.kick * self.beta)
     }
 }
 
-/// log f_β(x) − |p|²/2 of each walker.
-fn total(walkers: &Walkers, momenta: &Array2<f64>, beta: f64) -> Vec<f64> {
-    momenta
-        .rows()
-        .into_iter()
-        .enumerate()
-        .map(|(chain, p)| {
-            let log_density = mix(beta, walkers.values.reference[chain], walkers.values.target[chain]);
-            log_density - 0.5 * p.dot(&p)
-        })
-        .collect()
+/// What a momentum loses. An end that has no part in f_β is left out whatever it is, so that 0 · ∞ never makes NaN.
+#[inline(always)]
+fn loss((pull, slope): (f64, f64), down: f64, up: f64) -> f64 {
+    let from_reference = if pull == 0.0 { 0.0 } else { pull * down };
+    let from_target = if slope == 0.0 { 0.0 } else { slope * up };
+    from_reference + from_target
 }
 
-/// p += ε s ∇ log f_β.
-fn kick(momenta: &mut Array2<f64>, values: &Values, scales: &[f64], beta: f64, epsilon: f64) {
-    let (reference, target) = values.gradients.as_ref().expect("HMC asks for gradients");
-    for ((mut p, r), t) in momenta.rows_mut().into_iter().zip(reference.rows()).zip(target.rows()) {
-        for i in 0..scales.len() {
-            p[i] += epsilon * scales[i] * mix(beta, r[i], t[i]);
-        }
+#[inline(always)]
+fn slow(state: &[f64], momentum: &mut [f64], gradient: &[f64], reference: &Reference, brake: (f64, f64)) {
+    let n = state.len();
+    let (momentum, gradient) = (&mut momentum[..n], &gradient[..n]);
+    let Reference { centre, scales, rates, .. } = reference;
+    let (centre, scales, rates) = (&centre[..n], &scales[..n], &rates[..n]);
+    for i in 0..n {
+        momentum[i] -= loss(brake, (state[i] - centre[i]) * rates[i], scales[i] * gradient[i]);
     }
+}
+
+/// With slices as arguments, so that the compiler knows them apart.
+#[inline(always)]
+fn move_on(
+    state: &mut [f64],
+    momentum: &mut [f64],
+    gradient: &[f64],
+    reference: &Reference,
+    brake: (f64, f64),
+    drift: f64,
+) {
+    let n = state.len();
+    let (state, momentum, gradient) = (&mut state[..n], &mut momentum[..n], &gradient[..n]);
+    let Reference { centre, scales, rates, .. } = reference;
+    let (centre, scales, rates) = (&centre[..n], &scales[..n], &rates[..n]);
+    for i in 0..n {
+        let p = momentum[i] - loss(brake, (state[i] - centre[i]) * rates[i], scales[i] * gradient[i]);
+        momentum[i] = p;
+        state[i] += drift * scales[i] * p;
+    }
+}
+
+/// |p|²/2 of every chain.
+fn kinetic(momenta: &Array2<f64>, out: &mut [f64]) {
+    let rows = slice(momenta).chunks_exact(momenta.ncols().max(1));
+    dispatch(
+        #[inline(always)]
+        || {
+            for (out, momentum) in out.iter_mut().zip(rows) {
+                *out = 0.5 * sum_of_squares(momentum);
+            }
+        },
+    );
+}
+
+fn slice(array: &Array2<f64>) -> &[f64] {
+    array.as_slice().expect("arrays of a block are in standard layout")
+}
+
+fn slice_mut(array: &mut Array2<f64>) -> &mut [f64] {
+    array.as_slice_mut().expect("arrays of a block are in standard layout")
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::math::random::Generator;
+use crate::math::simd::dispatch;
 
 mod hmc;
 mod mala;
@@ -18,55 +19,142 @@ pub use hmc::Hmc;
 pub use mala::Mala;
 pub use random_walk::RandomWalk;
 
-/// log f₀ and log f₁ of rows of states, and their gradients where asked for.
+/// f₀ of a geometric path: independent normals, or uniform on a box.
 #[derive(Clone, Debug)]
-pub struct Values {
-    /// log f₀(xᵢ).
-    pub reference: Array1<f64>,
-    /// log f₁(xᵢ) = −E(xᵢ).
-    pub target: Array1<f64>,
-    /// ∇ log f₀ and ∇ log f₁, (n, dim) each.
-    pub gradients: Option<(Array2<f64>, Array2<f64>)>,
+pub struct Reference {
+    centre: Vec<f64>,
+    scales: Vec<f64>,
+    /// 1/scale for normals; 0 on a box, where log f₀ is flat.
+    rates: Vec<f64>,
+    /// log f₀ where it is highest.
+    log_peak: f64,
+    bounds: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// Both ends of a geometric path.
-pub trait Ends {
-    /// log f₀ and log f₁ of each row, with gradients if `gradients`.
-    fn evaluate(&mut self, states: ArrayView2<'_, f64>, gradients: bool) -> Values;
+impl Reference {
+    /// N(centre, spread²) in each coordinate.
+    #[must_use]
+    pub fn normal(centre: Vec<f64>, spread: Vec<f64>) -> Self {
+        let half_log_2pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
+        Self {
+            rates: spread.iter().map(|s| 1.0 / s).collect(),
+            log_peak: -spread.iter().map(|s| s.ln() + half_log_2pi).sum::<f64>(),
+            centre,
+            scales: spread,
+            bounds: None,
+        }
+    }
 
-    /// The box that states stay in, (lower, upper), if there is one.
-    fn bounds(&self) -> Option<(&[f64], &[f64])>;
+    /// Uniform between `lower` and `upper`.
+    #[must_use]
+    pub fn uniform(lower: Vec<f64>, upper: Vec<f64>, scales: Vec<f64>) -> Self {
+        Self {
+            centre: vec![0.0; lower.len()],
+            rates: vec![0.0; lower.len()],
+            log_peak: -lower.iter().zip(&upper).map(|(l, u)| (u - l).ln()).sum::<f64>(),
+            scales,
+            bounds: Some((lower, upper)),
+        }
+    }
+
+    /// log f₀(xᵢ) of each row of an array in standard layout.
+    fn log_densities(&self, states: &Array2<f64>) -> Array1<f64> {
+        let mut values = Array1::from_elem(states.nrows(), self.log_peak);
+        if self.bounds.is_some() {
+            return values;
+        }
+        let dim = states.ncols().max(1);
+        let rows = states.as_slice().expect("states are in standard layout").chunks_exact(dim);
+        let (centre, rates) = (&self.centre[..], &self.rates[..]);
+        let mut distances = vec![0.0; dim];
+        dispatch(
+            #[inline(always)]
+            || {
+                for (value, state) in values.iter_mut().zip(rows) {
+                    let from_centre = state.iter().zip(centre).zip(rates);
+                    for (distance, ((x, c), rate)) in distances.iter_mut().zip(from_centre) {
+                        *distance = (x - c) * rate;
+                    }
+                    *value -= 0.5 * sum_of_squares(&distances);
+                }
+            },
+        );
+        values
+    }
 
     /// A scale for each coordinate: proposals are made in units of it.
-    fn scales(&self) -> &[f64];
+    #[must_use]
+    pub fn scales(&self) -> &[f64] {
+        &self.scales
+    }
+
+    /// The box that states stay in, (lower, upper), if there is one.
+    #[must_use]
+    pub fn bounds(&self) -> Option<(&[f64], &[f64])> {
+        self.bounds.as_ref().map(|(lower, upper)| (&lower[..], &upper[..]))
+    }
+}
+
+/// Σ xᵢ², for a caller inside [`dispatch`].
+#[inline(always)]
+fn sum_of_squares(values: &[f64]) -> f64 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for values in whole {
+        for k in 0..LANES {
+            lanes[k] += values[k] * values[k];
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|x| x * x).sum::<f64>()
+}
+
+/// Both ends of a geometric path: f₀, and f₁ as the model gives it, counted.
+pub trait Ends {
+    /// f₀.
+    fn reference(&self) -> &Reference;
+
+    /// log f₁(xᵢ) = −E(xᵢ) of each row.
+    fn evaluate(&mut self, states: ArrayView2<'_, f64>) -> Array1<f64>;
+
+    /// log f₁(xᵢ) of each row, and ∇E(xᵢ) as rows in standard layout.
+    fn evaluate_with_gradient(&mut self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>);
 }
 
 /// A block of chains with what is known of them; nothing in it depends on β.
 #[derive(Clone, Debug)]
 pub struct Walkers {
-    /// (n, dim).
+    /// xᵢ, (n, dim).
     pub states: Array2<f64>,
-    /// log f₀, log f₁ and gradients at the states.
-    pub values: Values,
+    /// log f₀(xᵢ).
+    pub reference: Array1<f64>,
+    /// log f₁(xᵢ).
+    pub target: Array1<f64>,
+    /// ∇E(xᵢ), (n, dim), for kernels that use it.
+    pub gradient: Option<Array2<f64>>,
 }
 
 impl Walkers {
     /// Chains at `states`.
     pub fn new(states: Array2<f64>, ends: &mut dyn Ends, gradients: bool) -> Self {
-        let values = ends.evaluate(states.view(), gradients);
-        Self { states, values }
+        let states = states.as_standard_layout().into_owned();
+        let (target, gradient) = if gradients {
+            let (target, gradient) = ends.evaluate_with_gradient(states.view());
+            (target, Some(gradient))
+        } else {
+            (ends.evaluate(states.view()), None)
+        };
+        let reference = ends.reference().log_densities(&states);
+        Self { states, reference, target, gradient }
     }
 
     /// Chain `to` becomes chain `from` of `other`.
     pub fn assign(&mut self, to: usize, other: &Self, from: usize) {
         self.states.row_mut(to).assign(&other.states.row(from));
-        self.values.reference[to] = other.values.reference[from];
-        self.values.target[to] = other.values.target[from];
-        if let (Some((r, t)), Some((other_r, other_t))) =
-            (&mut self.values.gradients, &other.values.gradients)
-        {
-            r.row_mut(to).assign(&other_r.row(from));
-            t.row_mut(to).assign(&other_t.row(from));
+        self.reference[to] = other.reference[from];
+        self.target[to] = other.target[from];
+        if let (Some(gradient), Some(other)) = (&mut self.gradient, &other.gradient) {
+            gradient.row_mut(to).assign(&other.row(from));
         }
     }
 }
@@ -144,7 +232,7 @@ pub fn mix(beta: f64, x: f64, y: f64) -> f64 {
 /// that diverged, where any energy may overflow to NaN, is refused.
 fn accept(
     walkers: &mut Walkers,
-    proposals: &Walkers,
+    mut proposals: Walkers,
     log_ratio: &[f64],
     scale: f64,
     generator: &mut Generator,
@@ -154,17 +242,23 @@ fn accept(
     for (chain, &log_ratio) in log_ratio.iter().enumerate() {
         let uniform: f64 = generator.random();
         // Within about 1,400 reference standard deviations.
-        let finite = proposals.states.row(chain).iter().all(|x| x.is_finite());
-        let near = finite && proposals.values.reference[chain] > -1e6;
-        let broken = near && proposals.values.target[chain].is_nan();
-        let probability = if log_ratio.is_nan() { 0.0 } else { log_ratio.exp().min(1.0) };
+        let broken = proposals.target[chain].is_nan()
+            && proposals.reference[chain] > -1e6
+            && proposals.states.row(chain).iter().all(|x| x.is_finite());
+        let probability = match log_ratio {
+            ratio if ratio >= 0.0 => 1.0,
+            ratio if ratio.is_nan() => 0.0,
+            ratio => ratio.exp(),
+        };
         stats.proposals += 1.0;
         stats.accepted += probability;
         stats.scale += scale;
-        if broken || uniform < probability {
-            walkers.assign(chain, proposals, chain);
+        // Most are accepted, so it is the others that are copied.
+        if !(broken || uniform < probability) {
+            proposals.assign(chain, walkers, chain);
         }
     }
+    *walkers = proposals;
     stats
 }
 

@@ -33,11 +33,12 @@ impl Kernel for RandomWalk {
         generator: &mut Generator,
     ) -> StepStats {
         let mut states = walkers.states.clone();
+        let (scales, bounds) = (ends.reference().scales(), ends.reference().bounds());
         for mut state in states.rows_mut() {
             for (i, x) in state.iter_mut().enumerate() {
                 let noise: f64 = StandardNormal.sample(generator);
-                *x += scale * ends.scales()[i] * noise;
-                if let Some((lower, upper)) = ends.bounds() {
+                *x += scale * scales[i] * noise;
+                if let Some((lower, upper)) = bounds {
                     *x = reflect(*x, lower[i], upper[i]).0;
                 }
             }
@@ -45,10 +46,10 @@ impl Kernel for RandomWalk {
         let proposals = Walkers::new(states, ends, false);
         let log_ratio: Vec<f64> = (0..walkers.states.nrows())
             .map(|chain| {
-                mix(beta, proposals.values.reference[chain], proposals.values.target[chain])
-                    - mix(beta, walkers.values.reference[chain], walkers.values.target[chain])
+                mix(beta, proposals.reference[chain], proposals.target[chain])
+                    - mix(beta, walkers.reference[chain], walkers.target[chain])
             })
             .collect();
-        accept(walkers, &proposals, &log_ratio, scale, generator)
+        accept(walkers, proposals, &log_ratio, scale, generator)
     }
 }

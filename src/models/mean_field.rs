@@ -43,7 +43,8 @@ impl LowerBounds for Rbm {
         let wanted =
             Array2::from_shape_fn((found.len(), hidden), |(row, j)| f64::from(u8::from(found[row][j])));
         let pulls = product(wanted.view(), self.weights().t()) + self.visible_bias();
-        self.from_bits(with_extremes(signs(&pulls)))
+        drop(wanted);
+        self.from_bits(with_extremes(signs(pulls)))
     }
 
     fn lower_bounds(&self, near: ArrayView2<'_, f64>) -> Array1<f64> {
@@ -96,7 +97,7 @@ impl LowerBounds for Boltzmann {
     fn landmarks(&self, most: usize) -> Array2<f64> {
         let pulls = &self.couplings().select(Axis(1), &largest(self.couplings().view(), most))
             + &column(self.fields());
-        let states = with_extremes(signs(&pulls.reversed_axes()));
+        let states = with_extremes(signs(pulls.reversed_axes()));
         in_units(states, self.units())
     }
 
@@ -188,8 +189,8 @@ fn column(vector: &Array1<f64>) -> ArrayView2<'_, f64> {
 }
 
 /// 1 where positive, 0 elsewhere.
-fn signs(pulls: &Array2<f64>) -> Array2<f64> {
-    pulls.mapv(|pull| f64::from(u8::from(pull > 0.0)))
+fn signs(pulls: Array2<f64>) -> Array2<f64> {
+    pulls.mapv_into(|pull| f64::from(u8::from(pull > 0.0)))
 }
 
 /// The same rows, and those of all ones and of all zeros.

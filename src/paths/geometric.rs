@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::{Counts, Ensemble, Move, Path, Pilot, RungStats, StepStats, sibling, sibling_mut};
 use crate::error::Result;
-use crate::kernels::{Ends, Hmc, Kernel, RandomWalk, Values, Walkers, mix};
+use crate::kernels::{Ends, Hmc, Kernel, RandomWalk, Reference, Walkers, mix};
 use crate::math::Stream;
 use crate::math::random::Generator;
 use crate::models::{Domain, Model, Space};
@@ -23,7 +23,7 @@ use crate::models::{Domain, Model, Space};
 pub struct GeometricPath {
     shared: Arc<Shared>,
     kernel: Arc<dyn Kernel>,
-    step_size: StepSize,
+    step_size: Arc<StepSize>,
     fitted_to_data: bool,
 }
 
@@ -63,7 +63,7 @@ impl GeometricPath {
         Self {
             shared: Arc::new(shared),
             kernel,
-            step_size: StepSize::constant(0.5),
+            step_size: Arc::new(StepSize::constant(0.5)),
             fitted_to_data: data.is_some_and(|data| data.nrows() > 1),
         }
     }
@@ -97,18 +97,22 @@ impl GeometricPath {
     fn with_spread(&self, spread: Vec<f64>) -> Self {
         // Step sizes are in units of the spread.
         let growth = spread.iter().zip(&self.shared.spread).map(|(new, old)| (new / old).ln()).sum::<f64>();
-        let step_size = self.step_size.divided((growth / spread.len() as f64).exp());
+        let step_size = Arc::new(self.step_size.divided((growth / spread.len() as f64).exp()));
         Self { shared: Arc::new(Shared { spread, ..(*self.shared).clone() }), step_size, ..self.clone() }
     }
 
     fn block(&self, states: Array2<f64>, stream: Stream) -> Box<dyn Ensemble> {
-        let mut ends = Counted { shared: Arc::clone(&self.shared), counts: Counts::default() };
+        let mut ends = Counted {
+            model: Arc::clone(&self.shared.model),
+            reference: self.shared.reference(),
+            counts: Counts::default(),
+        };
         let walkers = Walkers::new(states, &mut ends, self.kernel.uses_gradients());
         Box::new(GeometricEnsemble {
             ends,
             walkers,
             kernel: Arc::clone(&self.kernel),
-            step_size: self.step_size.clone(),
+            step_size: Arc::clone(&self.step_size),
             adapted: None,
             generator: stream.generator(),
         })
@@ -133,26 +137,13 @@ impl Shared {
         }
     }
 
-    fn log_reference(&self, state: ndarray::ArrayView1<'_, f64>) -> f64 {
-        if let Domain::Box { lower, upper } = &self.space.domain {
-            return -lower.iter().zip(upper).map(|(l, u)| (u - l).ln()).sum::<f64>();
+    fn reference(&self) -> Reference {
+        match &self.space.domain {
+            Domain::Box { lower, upper } => {
+                Reference::uniform(lower.clone(), upper.clone(), self.spread.clone())
+            }
+            _ => Reference::normal(self.centre.clone(), self.spread.clone()),
         }
-        let half_log_2pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
-        state
-            .iter()
-            .zip(&self.centre)
-            .zip(&self.spread)
-            .map(|((x, c), s)| -0.5 * ((x - c) / s).powi(2) - s.ln() - half_log_2pi)
-            .sum()
-    }
-
-    fn reference_gradient(&self, states: ArrayView2<'_, f64>) -> Array2<f64> {
-        if self.space.domain != Domain::Real {
-            return Array2::zeros(states.dim());
-        }
-        Array2::from_shape_fn(states.dim(), |(n, i)| {
-            (self.centre[i] - states[(n, i)]) / self.spread[i].powi(2)
-        })
     }
 }
 
@@ -185,7 +176,9 @@ impl Path for GeometricPath {
 
     fn tuned(&self, pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
         let mut tuned = self.clone();
-        tuned.step_size = StepSize::fitted(pilot.rungs).unwrap_or_else(|| self.step_size.clone());
+        if let Some(step_size) = StepSize::fitted(pilot.rungs) {
+            tuned.step_size = Arc::new(step_size);
+        }
         if !self.fitted_to_data {
             let mut shared = (*self.shared).clone();
             shared.fit(pilot.states);
@@ -202,7 +195,7 @@ impl Path for GeometricPath {
     }
 
     fn finer(&self) -> Option<Arc<dyn Path>> {
-        Some(Arc::new(Self { step_size: self.step_size.divided(4.0), ..self.clone() }))
+        Some(Arc::new(Self { step_size: Arc::new(self.step_size.divided(4.0)), ..self.clone() }))
     }
 
     fn widened(&self) -> Option<Arc<dyn Path>> {
@@ -269,35 +262,29 @@ impl StepSize {
 
 /// Both ends of the path, counting what they are asked.
 struct Counted {
-    shared: Arc<Shared>,
+    model: Arc<dyn Model>,
+    reference: Reference,
     counts: Counts,
 }
 
 impl Ends for Counted {
-    fn evaluate(&mut self, states: ArrayView2<'_, f64>, gradients: bool) -> Values {
-        let reference: Array1<f64> =
-            states.rows().into_iter().map(|state| self.shared.log_reference(state)).collect();
+    fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    fn evaluate(&mut self, states: ArrayView2<'_, f64>) -> Array1<f64> {
         self.counts.energy_evaluations += states.nrows() as u64;
-        if !gradients {
-            return Values { reference, target: -self.shared.model.energy(states), gradients: None };
-        }
+        -self.model.energy(states)
+    }
+
+    fn evaluate_with_gradient(&mut self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        self.counts.energy_evaluations += states.nrows() as u64;
         self.counts.gradient_evaluations += states.nrows() as u64;
-        let model =
-            self.shared.model.gradient().expect("kernels with gradients are for models that have them");
+        let model = self.model.gradient().expect("kernels with gradients are for models that have them");
         let (energy, gradient) = model.energy_and_gradient(states);
-        let reference_gradient = self.shared.reference_gradient(states);
-        Values { reference, target: -energy, gradients: Some((reference_gradient, -gradient)) }
-    }
-
-    fn bounds(&self) -> Option<(&[f64], &[f64])> {
-        match &self.shared.space.domain {
-            Domain::Box { lower, upper } => Some((lower, upper)),
-            _ => None,
-        }
-    }
-
-    fn scales(&self) -> &[f64] {
-        &self.shared.spread
+        let gradient =
+            if gradient.is_standard_layout() { gradient } else { gradient.as_standard_layout().into_owned() };
+        (-energy, gradient)
     }
 }
 
@@ -305,7 +292,7 @@ struct GeometricEnsemble {
     ends: Counted,
     walkers: Walkers,
     kernel: Arc<dyn Kernel>,
-    step_size: StepSize,
+    step_size: Arc<StepSize>,
     /// The step size that an adapting pilot has come to.
     adapted: Option<f64>,
     generator: Generator,
@@ -318,19 +305,19 @@ impl Ensemble for GeometricEnsemble {
 
     fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
         for ((chain, k), value) in out.indexed_iter_mut() {
-            *value = mix(betas[k], self.walkers.values.reference[chain], self.walkers.values.target[chain]);
+            *value = mix(betas[k], self.walkers.reference[chain], self.walkers.target[chain]);
         }
     }
 
     fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
-        let ends = self.walkers.values.target.iter().zip(&self.walkers.values.reference);
+        let ends = self.walkers.target.iter().zip(&self.walkers.reference);
         for (value, (target, reference)) in out.iter_mut().zip(ends) {
             *value = (to - from) * (target - reference);
         }
     }
 
     fn derivatives(&mut self, _beta: f64, first: &mut [f64], second: &mut [f64]) {
-        let ends = self.walkers.values.target.iter().zip(&self.walkers.values.reference);
+        let ends = self.walkers.target.iter().zip(&self.walkers.reference);
         for (value, (target, reference)) in first.iter_mut().zip(ends) {
             *value = target - reference;
         }

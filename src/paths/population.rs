@@ -1,6 +1,6 @@
 //! All chains of a run: blocks of a fixed number of chains, threads over them, and what crosses them.
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::{Counts, Ensemble, Move, Path, StepStats};
@@ -17,6 +17,8 @@ pub struct Population {
     chains: usize,
     /// Chains to a block.
     block: usize,
+    /// Work of chains that are gone.
+    gone: Counts,
 }
 
 impl std::fmt::Debug for Population {
@@ -34,7 +36,7 @@ impl Population {
             .into_par_iter()
             .map(|i| path.sample_reference(block.min(chains - i * block), stream.child(i as u64)))
             .collect();
-        Self { blocks, chains, block }
+        Self { blocks, chains, block, gone: Counts::default() }
     }
 
     /// Chains at given states.
@@ -48,7 +50,7 @@ impl Population {
             .enumerate()
             .map(|(i, rows)| path.adopt(rows, stream.child(i as u64)))
             .collect::<Result<_>>()?;
-        Ok(Self { blocks, chains: states.nrows(), block })
+        Ok(Self { blocks, chains: states.nrows(), block, gone: Counts::default() })
     }
 
     /// How many chains.
@@ -60,7 +62,7 @@ impl Population {
     /// Work done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+        let mut counts = self.gone;
         for block in &self.blocks {
             counts += block.counts();
         }
@@ -70,9 +72,22 @@ impl Population {
     /// All states as rows.
     #[must_use]
     pub fn states(&self) -> Array2<f64> {
-        let parts: Vec<Array2<f64>> = self.blocks.iter().map(|block| block.states()).collect();
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        ndarray::concatenate(Axis(0), &views).expect("blocks of one path have one width")
+        let Some(first) = self.blocks.first().map(|block| block.states()) else {
+            return Array2::zeros((0, 0));
+        };
+        let mut states = Array2::zeros((self.chains, first.ncols()));
+        // A block at a time, so that no second copy of all chains is ever held.
+        for (mut rows, block) in states.axis_chunks_iter_mut(Axis(0), self.block).zip(&self.blocks) {
+            rows.assign(&block.states());
+        }
+        states
+    }
+
+    /// Lets all chains go; what was counted is kept.
+    pub(crate) fn dismiss(&mut self) {
+        self.gone = self.counts();
+        self.blocks.clear();
+        self.chains = 0;
     }
 
     /// Runs `work` on every block and its rows of `out`, (chains, columns) of f64, over the threads of the current pool;
@@ -171,12 +186,16 @@ impl Population {
     /// States of the chains `picks`, as rows.
     #[must_use]
     pub fn pick(&self, picks: &[usize]) -> Array2<f64> {
-        let states = self.states();
-        let mut rows = Array2::zeros((picks.len(), states.ncols()));
-        for (i, &pick) in picks.iter().enumerate() {
-            rows.row_mut(i).assign(&states.slice(s![pick, ..]));
+        let mut rows: Option<Array2<f64>> = None;
+        for (number, block) in self.blocks.iter().enumerate() {
+            let states = block.states();
+            let rows = rows.get_or_insert_with(|| Array2::zeros((picks.len(), states.ncols())));
+            let of_block = picks.iter().enumerate().filter(|(_, pick)| **pick / self.block == number);
+            for (i, pick) in of_block {
+                rows.row_mut(i).assign(&states.row(pick % self.block));
+            }
         }
-        rows
+        rows.unwrap_or_else(|| Array2::zeros((0, 0)))
     }
 }
 

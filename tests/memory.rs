@@ -1,0 +1,85 @@
+//! What annealing keeps in memory: the model, its chains, and little for every rung.
+//!
+//! One test in a program of its own, because its allocator counts every byte that the program holds.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use lnz::estimators::{Settings, Silent, by_name};
+use lnz::models::{Model, builtin};
+
+/// The system's allocator, with the bytes in use and the most that there ever were.
+struct Counting;
+
+static USED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator is an unsafe trait; this one hands every call on as it came")]
+// SAFETY: the system's allocator does all the work, with the arguments that its caller vouches for.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let used = USED.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(used, Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        USED.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Most bytes in use at once during `work`, beyond those in use before it.
+fn peak(work: impl FnOnce()) -> usize {
+    let before = USED.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    work();
+    PEAK.load(Relaxed) - before
+}
+
+/// Bytes that a run with so many rungs takes at once, the model among them.
+fn peak_of_run(spec: &str, chains: usize, rungs: usize) -> usize {
+    peak(|| {
+        let model: Arc<dyn Model> = builtin::parse(spec).unwrap();
+        let settings =
+            Settings { chains: Some(chains), rungs: Some(rungs), max_time: 1e9, ..Settings::default() };
+        by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
+    })
+}
+
+/// Most bytes that the record of a rung takes, in all walks of a run together.
+const A_RUNG: f64 = 300.0;
+const FEW: usize = 64;
+const MANY: usize = 8 * FEW;
+
+/// Eight times the rungs take the same memory but for their record, and a run at most three times what the model's parameters and
+/// its chains' states fill as f64; where a kernel follows gradients, these are part of a chain's state.
+#[test]
+fn annealing_keeps_its_chains_and_little_else() {
+    for (spec, chains, parameters, state) in [
+        ("ref:rbm?visible=784&hidden=500", 128, 784 * 500 + 784 + 500, 784 + 500),
+        ("ref:ising?side=16&coupling=0.3&field=0.1", 1024, 2, 256),
+        ("ref:gaussian?dim=100", 1024, 100 + 100 * 101, 2 * 100),
+        ("ref:many-well?dim=32", 1024, 0, 2 * 32),
+    ] {
+        // Threads, and what matrix products keep on each for the next one of this shape.
+        peak_of_run(spec, chains, FEW);
+        let (few, many) = (peak_of_run(spec, chains, FEW), peak_of_run(spec, chains, MANY));
+        let whole = 8 * (parameters + chains * state);
+        let more = many as f64 - few as f64;
+        assert!(
+            more < 0.03 * few as f64 + A_RUNG * (MANY - FEW) as f64,
+            "{spec}: {few} bytes for {FEW} rungs, {many} for {MANY}"
+        );
+        let ratio = few as f64 / whole as f64;
+        assert!(ratio < 3.0, "{spec}: {few} bytes are {ratio:.2} times the model and its chains");
+    }
+}
