@@ -231,3 +231,74 @@ fn one_rung_is_simple_importance_sampling() {
         assert_eq!(run.weights, direct);
     }
 }
+
+/// An RBM with one weight so large that all others are rounded to multiples of 0.05 below β = 1.
+fn rounded_rbm() -> Arc<dyn Model> {
+    let mut weights = Array2::from_shape_fn((40, 12), |(i, j)| 0.5 * ((3 * i + 5 * j) as f64).sin());
+    weights[(0, 0)] = -3000.0;
+    let b = Array1::from_shape_fn(40, |i| 0.3 * (i as f64).cos() - 0.2);
+    let c = Array1::from_shape_fn(12, |j| 0.2 * (j as f64).sin() + 0.1);
+    Arc::new(Rbm::new(weights, b, c, Units::Bits).unwrap())
+}
+
+/// Just below β = 1 a path may be an approximation; f₁ is the model's, whatever is asked first.
+#[test]
+fn the_last_step_undoes_rounding() {
+    let model = rounded_rbm();
+    let path = lnz::paths::for_model(&model, None).unwrap();
+    let smooth = path.smooth().expect("this machine's weights are rounded");
+    let below = 1f64.next_down();
+    let mut population = Population::from_reference(path.as_ref(), 100, Stream::new(3));
+    let exact = -model.energy(population.states().view());
+    let mut farthest: f64 = 0.0;
+    for betas in [[below, 1.0], [1.0, below]] {
+        let densities = population.log_density(&betas);
+        for (chain, exact) in exact.iter().enumerate() {
+            let [first, second] = [densities[(chain, 0)], densities[(chain, 1)]];
+            let (under, at) = if betas[0] < 1.0 { (first, second) } else { (second, first) };
+            assert!((at - exact).abs() < 1e-4, "{at} for {exact}");
+            farthest = farthest.max((under - exact).abs());
+        }
+    }
+    assert!(farthest > 0.01, "rounding is to be seen: {farthest}");
+    let up = population.log_ratio(0.3, 1.0).unwrap();
+    let down = population.log_ratio(1.0, 0.3).unwrap();
+    let densities = population.log_density(&[0.3, 1.0]);
+    for chain in 0..100 {
+        assert!((up[chain] - (densities[(chain, 1)] - densities[(chain, 0)])).abs() < 1e-4);
+        assert!((up[chain] + down[chain]).abs() < 1e-4);
+    }
+    let mut population =
+        Population::adopt(smooth.as_ref(), population.states().view(), Stream::new(4)).unwrap();
+    let densities = population.log_density(&[below, 1.0]);
+    assert!((0..100).all(|chain| (densities[(chain, 0)] - densities[(chain, 1)]).abs() < 1e-9));
+}
+
+/// Annealing with rounded weights is right, and would not be without its last step: the rounded machine's log Z is another.
+#[test]
+fn rounded_rbm_annealed() {
+    let model = rounded_rbm();
+    let exact = exact(&model);
+    let (path, schedule) = prepared(&model, 150);
+    let mut without = Vec::new();
+    let errors: Vec<f64> = (0..SEEDS)
+        .map(|seed| {
+            let mut population = Population::from_reference(path.as_ref(), 500, Stream::new(seed));
+            let mut log_weights = vec![0.0; 500];
+            for step in schedule.betas().windows(2) {
+                let ratios = population.log_ratio(step[0], step[1]).unwrap();
+                if step[1] == 1.0 {
+                    let below = population.log_ratio(step[0], 1f64.next_down()).unwrap();
+                    let weights = log_weights.iter().zip(below).map(|(w, r)| w + r).collect();
+                    without.push(path.log_z_reference() + LogWeights::new(weights).log_mean() - exact);
+                }
+                log_weights.iter_mut().zip(ratios).for_each(|(w, r)| *w += r);
+                population.step(step[1], Move::Forward);
+            }
+            path.log_z_reference() + LogWeights::new(log_weights).log_mean() - exact
+        })
+        .collect();
+    check("rounded rbm annealed", &errors, 0.05);
+    let (mean, error) = (statistics::mean(&without), statistics::std_err(&without));
+    assert!(mean.abs() > 10.0 * error, "rounding is to be seen: {mean} ± {error}");
+}

@@ -362,7 +362,12 @@ mod tests {
 
     /// Every f32, denormals, infinities and NaNs among them.
     fn floats() -> impl Strategy<Value = f32> {
-        prop_oneof![any::<u32>().prop_map(f32::from_bits), -100.0f32..100.0, Just(f32::NAN), Just(f32::INFINITY)]
+        prop_oneof![
+            any::<u32>().prop_map(f32::from_bits),
+            -100.0f32..100.0,
+            Just(f32::NAN),
+            Just(f32::INFINITY)
+        ]
     }
 
     /// The largest f32 is where `exp` stops growing, the smallest normal one where it becomes 0.
