@@ -36,29 +36,30 @@ pub(crate) fn floor(
         return Ok(None);
     }
     let bound = phases.run("lower bound", 1, |monitor| {
-        let mut starts = vec![some(states)];
-        starts.extend(data.map(some));
-        starts.extend(bounds.map(|bounds| bounds.landmarks(STARTS)));
-        let together = {
-            let views: Vec<_> = starts.iter().map(|rows| rows.view()).collect();
-            concatenate(Axis(0), &views).expect("states of one space have one width")
-        };
-        drop(starts);
-        let starts = together;
-        let blocks: Vec<_> = starts.axis_chunks_iter(Axis(0), BLOCK).collect();
-        let found: Vec<f64> = blocks
-            .into_par_iter()
-            .flat_map_iter(|block| match model.lower_bounds() {
+        let mut energy_evaluations = 0;
+        let mut values = |starts: ArrayView2<'_, f64>| -> Vec<f64> {
+            energy_evaluations += starts.nrows() as u64;
+            let blocks: Vec<_> = starts.axis_chunks_iter(Axis(0), BLOCK).collect();
+            let of_block = |block: ArrayView2<'_, f64>| match model.lower_bounds() {
                 Some(bounds) => bounds.lower_bounds(block),
                 None => -model.energy(block),
-            })
-            .collect();
-        let best = match bounds {
-            Some(_) => found.into_iter().filter(|bound| bound.is_finite()).fold(f64::NEG_INFINITY, f64::max),
-            None => total(&starts, &found),
+            };
+            blocks.into_par_iter().flat_map_iter(of_block).collect()
+        };
+        let mut starts = vec![some(states)];
+        starts.extend(data.map(some));
+        let best = if let Some(bounds) = bounds {
+            // One set after the other: landmarks may take as much memory as the model.
+            let mut found: Vec<f64> = starts.drain(..).flat_map(|starts| values(starts.view())).collect();
+            found.extend(values(bounds.landmarks(STARTS).view()));
+            found.into_iter().filter(|bound| bound.is_finite()).fold(f64::NEG_INFINITY, f64::max)
+        } else {
+            let views: Vec<_> = starts.iter().map(|rows| rows.view()).collect();
+            let starts = concatenate(Axis(0), &views).expect("states of one space have one width");
+            total(&starts, &values(starts.view()))
         };
         monitor.advance(1);
-        Ok((best, Counts { energy_evaluations: starts.nrows() as u64, ..Counts::default() }))
+        Ok((best, Counts { energy_evaluations, ..Counts::default() }))
     })?;
     let error = ROUNDING.1.max(ROUNDING.0 * bound.abs());
     Ok(bound.is_finite().then(|| Answer {

@@ -3,7 +3,7 @@
 //! For any distribution q, log Z ≥ E_q[−E] + H(q). Chains that anneal from a broad reference may miss a narrow mode altogether, and
 //! their weights cannot tell; a q that sits in that mode can.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip, concatenate};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip, concatenate, s};
 use rayon::prelude::*;
 
 use super::rbm::softplus;
@@ -40,11 +40,15 @@ impl LowerBounds for Rbm {
         let mut found: Vec<Vec<bool>> =
             singles.par_iter().take(climbs).map(|(_, on)| climb(self, on)).collect();
         found.extend(singles.into_iter().map(|(_, on)| on));
-        let wanted =
-            Array2::from_shape_fn((found.len(), hidden), |(row, j)| f64::from(u8::from(found[row][j])));
-        let pulls = product(wanted.view(), self.weights().t()) + self.visible_bias();
+        // Two rows more, for the extremes: these states may take as much memory as the machine, so they are not copied.
+        let wanted = Array2::from_shape_fn((found.len() + 2, hidden), |(row, j)| {
+            f64::from(u8::from(found.get(row).is_some_and(|on| on[j])))
+        });
+        let mut states = signs(product(wanted.view(), self.weights().t()) + self.visible_bias());
         drop(wanted);
-        self.from_bits(with_extremes(signs(pulls)))
+        states.slice_mut(s![found.len(), ..]).fill(0.0);
+        states.slice_mut(s![found.len() + 1, ..]).fill(1.0);
+        self.from_bits(states)
     }
 
     fn lower_bounds(&self, near: ArrayView2<'_, f64>) -> Array1<f64> {
