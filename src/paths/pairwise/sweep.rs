@@ -212,14 +212,21 @@ impl Couplings {
             }
         }
         let drawn = draw(room, lanes);
-        let Row(x) = &mut states[site];
+        let mut x = [0.0; GROUP];
+        let (mut gain, mut base) = ([0.0; GROUP], [0.0; GROUP]);
         for s in 0..count {
+            let settled = &room[s].settled;
             for i in 0..GROUP {
                 let here = drawn[i] == s as f32;
                 x[i] = if here { fields.values[s] } else { x[i] };
-                sums.target[i] += if here { room[s].settled[i] + target[s] } else { 0.0 };
-                sums.reference[i] += if here { reference[s] } else { 0.0 };
+                gain[i] = if here { settled[i] + target[s] } else { gain[i] };
+                base[i] = if here { reference[s] } else { base[i] };
             }
+        }
+        states[site].0 = x;
+        for i in 0..GROUP {
+            sums.target[i] += gain[i];
+            sums.reference[i] += base[i];
         }
     }
 }
@@ -261,7 +268,7 @@ fn add_equals(pull: &mut Chains, value: f64, (sites, couplings): Part<'_>, state
     for (&site, &coupling) in sites.iter().zip(couplings) {
         let Row(x) = &states[site as usize];
         for i in 0..GROUP {
-            sum[i] += if x[i] == value { coupling } else { 0.0 };
+            sum[i] = if x[i] == value { sum[i] + coupling } else { sum[i] };
         }
     }
     *pull = sum;
