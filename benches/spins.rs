@@ -47,10 +47,13 @@ fn models() -> Vec<(&'static str, Arc<dyn Model>)> {
 }
 
 fn dense(dim: usize) -> Array2<f64> {
-    Array2::from_shape_fn((dim, dim), |(i, j)| match i == j {
-        true => 0.0,
-        false => 1.3 * ((i * j + i + j) as f64 * 1.7).sin() / (dim as f64).sqrt(),
-    })
+    let scale = 1.3 / (dim as f64).sqrt();
+    Array2::from_shape_fn(
+        (dim, dim),
+        |(i, j)| {
+            if i == j { 0.0 } else { scale * ((i * j + i + j) as f64 * 1.7).sin() }
+        },
+    )
 }
 
 fn dense_boltzmann(dim: usize) -> Boltzmann {

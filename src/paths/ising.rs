@@ -188,7 +188,9 @@ impl IsingEnsemble {
         let mut up = Vec::with_capacity(self.chains);
         for words in self.words.chunks_exact(self.shared.order.len()) {
             let mut tally = Tally::new();
-            self.shared.order.sites(words).iter().for_each(|words| tally.add_one(*words));
+            for words in self.shared.order.sites(words) {
+                tally.add_one(*words);
+            }
             up.extend(tally.counts().map(f64::from));
         }
         up.truncate(self.chains);

@@ -95,10 +95,16 @@ mod tests {
             let words: Vec<Words> =
                 (0..length).map(|_| std::array::from_fn(|_| generator.next_u64())).collect();
             let (mut one_by_one, mut two_by_two) = (Tally::new(), Tally::new());
-            words.iter().for_each(|word| one_by_one.add_one(*word));
+            for word in &words {
+                one_by_one.add_one(*word);
+            }
             let (pairs, rest) = words.as_chunks();
-            pairs.iter().for_each(|[a, b]| two_by_two.add_two(a, b));
-            rest.iter().for_each(|word| two_by_two.add_one(*word));
+            for [a, b] in pairs {
+                two_by_two.add_two(a, b);
+            }
+            for word in rest {
+                two_by_two.add_one(*word);
+            }
             for chain in 0..CHAINS {
                 let expected: u64 = words.iter().flatten().map(|word| word >> chain & 1).sum();
                 assert_eq!(u64::from(one_by_one.counts()[chain]), expected);
