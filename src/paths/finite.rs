@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
 use rand::RngExt;
 
-use super::pairwise::draw;
 use super::{Counts, Ensemble, Move, Path, StepStats, sibling, sibling_mut};
 use crate::error::Result;
 use crate::math::Stream;
@@ -178,4 +177,22 @@ impl Ensemble for FiniteEnsemble {
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
+}
+
+/// An index drawn with probability ∝ exp(logits).
+fn draw(logits: &[f64], generator: &mut Generator) -> usize {
+    if let [first, second] = logits {
+        return usize::from(generator.random::<f64>() * (1.0 + (first - second).exp()) < 1.0);
+    }
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights = Array1::from_iter(logits.iter().map(|l| (l - largest).exp()));
+    let mut left = generator.random::<f64>() * weights.sum();
+    for (i, weight) in weights.iter().enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return i;
+        }
+    }
+    // Rounding may leave a crumb: the largest has positive weight.
+    logits.iter().position(|l| *l == largest).unwrap_or(0)
 }

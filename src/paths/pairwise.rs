@@ -1,74 +1,63 @@
-//! The path of a model with pair interactions on a finite space: Boltzmann machines and Potts models, with cached fields.
+//! The path of a model with pair interactions on a finite space: Boltzmann machines and Potts models, 32 chains at once.
 
 use std::any::Any;
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
-use rand::RngExt;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
+use self::sweep::{Couplings, Fields, GROUP, Interaction, Row, Sums};
 use super::{Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
 use crate::error::Result;
-use crate::math::random::Generator;
+use crate::math::simd::Lanes;
 use crate::math::{Stream, log_sum_exp};
 use crate::models::{Boltzmann, Model, Potts, Space, downcast};
+
+mod sweep;
 
 /// log f_β(x) = β Σ_{i<j} Jᵢⱼ k(xᵢ, xⱼ) + Σᵢ [(1−β) g⁰ᵢ(xᵢ) + β gᵢ(xᵢ)] with k(x, y) = xy (Boltzmann) or δ(x, y) (Potts).
 ///
 /// At β = 0 coordinates are independent: log Z₀ = Σᵢ log Σₛ exp g⁰ᵢ(s). g⁰ is the log of smoothed marginals, from data or a
-/// pilot; without either, it is the model's own field g. Each chain keeps Σⱼ Jᵢⱼ k(s, xⱼ) for every site, so a site is drawn
-/// at once and only a change costs the site's degree. The kernel is a sweep of single-site Gibbs updates in the order of the
-/// sites; its reversal sweeps the other way.
+/// pilot; without either, it is the model's own field g. The kernel is a sweep of single-site Gibbs updates in the order of the
+/// sites; its reversal sweeps the other way. What pulls at a site is added up in f64 when it is visited, for 32 chains at once:
+/// nothing is carried from sweep to sweep but the states. The uniform numbers have 31 bits, so a value less likely than 2⁻³² is
+/// never drawn.
 #[derive(Debug)]
 pub struct PairwisePath {
     shared: Arc<Shared>,
     fitted_to_data: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Interaction {
-    /// k(x, y) = x y: one cached number a site.
-    Product,
-    /// k(x, y) = δ(x, y): one cached number a site and state.
-    Delta,
-}
-
 #[derive(Clone, Debug)]
 struct Shared {
     space: Space,
-    interaction: Interaction,
     values: Vec<f64>,
-    neighbours: Arc<Vec<Vec<(usize, f64)>>>,
+    couplings: Arc<Couplings>,
     /// g and g⁰, (dim, states).
     target: Array2<f64>,
     reference: Array2<f64>,
 }
 
-/// The cached-field path for a Boltzmann machine or a Potts model.
+/// The vectorised path for a Boltzmann machine or a Potts model.
 pub(super) fn for_model(
     model: &Arc<dyn Model>,
     data: Option<ArrayView2<'_, f64>>,
 ) -> Option<Result<Arc<dyn Path>>> {
-    let (interaction, edges, target) = if let Some(model) = downcast::<Boltzmann>(model) {
+    let (couplings, target) = if let Some(model) = downcast::<Boltzmann>(model) {
         let values = model.space().values().expect("bits and spins are finite");
         let fields = model.fields();
         let target = Array2::from_shape_fn((fields.len(), 2), |(i, s)| fields[i] * values[s]);
-        (Interaction::Product, model.edges().to_vec(), target)
+        (Couplings::new(Interaction::Product, fields.len(), model.edges()), target)
     } else {
         let model = downcast::<Potts>(model)?;
-        (Interaction::Delta, model.edges().to_vec(), model.fields().to_owned())
+        let target = model.fields().as_standard_layout().into_owned();
+        (Couplings::new(Interaction::Delta, target.nrows(), model.edges()), target)
     };
-    let mut neighbours = vec![Vec::new(); target.nrows()];
-    for (a, b, coupling) in edges {
-        neighbours[a].push((b, coupling));
-        neighbours[b].push((a, coupling));
-    }
     let space = model.space();
     let values = space.values().expect("both kinds of model are finite");
     let reference = data.map(|data| log_marginals(&values, data));
     let shared = Shared {
-        interaction,
         values,
-        neighbours: Arc::new(neighbours),
+        couplings: Arc::new(couplings),
         reference: reference.unwrap_or_else(|| target.clone()),
         target,
         space,
@@ -101,7 +90,6 @@ impl Path for PairwisePath {
     fn sample_reference(&self, chains: usize, stream: Stream) -> Box<dyn Ensemble> {
         let mut block = PairwiseEnsemble::new(Arc::clone(&self.shared), chains, stream);
         block.step(0.0, Move::Forward);
-        block.refresh();
         block.counts = Counts { energy_evaluations: chains as u64, ..Counts::default() };
         Box::new(block)
     }
@@ -110,9 +98,9 @@ impl Path for PairwisePath {
         self.shared.space.check(states)?;
         let mut block = PairwiseEnsemble::new(Arc::clone(&self.shared), states.nrows(), stream);
         for ((chain, site), &x) in states.indexed_iter() {
-            block.states[(chain, site)] = index_of(&self.shared.values, x) as u16;
+            *block.state_mut(chain, site) = x;
         }
-        block.refresh();
+        block.add_up();
         Ok(Box::new(block))
     }
 
@@ -126,191 +114,145 @@ impl Path for PairwisePath {
     }
 
     fn kernel(&self) -> String {
-        "single-site Gibbs with cached fields".into()
+        "single-site Gibbs, 32 chains at once".into()
     }
 }
 
 struct PairwiseEnsemble {
     shared: Arc<Shared>,
-    /// Indices into the space's values, (chains, dim).
-    states: Array2<u16>,
-    /// Σⱼ Jᵢⱼ k(s, xⱼ), (chains, dim × width), width 1 for products (without the factor s) and one per state for δ.
-    fields: Array2<f64>,
-    /// (Σ_{i<j} Jᵢⱼ k, Σ g⁰, Σ g) of each chain, while up to date.
-    sums: Option<Vec<[f64; 3]>>,
-    generator: Generator,
+    chains: usize,
+    /// Values of the space: groups of chains, in each a row per site. The last group may hold chains that nobody asked for.
+    states: Vec<Row>,
+    /// What the chains of each group add up to.
+    sums: Vec<Sums>,
+    lanes: Lanes,
     counts: Counts,
 }
 
 impl PairwiseEnsemble {
     fn new(shared: Arc<Shared>, chains: usize, stream: Stream) -> Self {
-        let dim = shared.space.dim;
-        let width = match shared.interaction {
-            Interaction::Product => 1,
-            Interaction::Delta => shared.values.len(),
-        };
-        let mut block = Self {
-            states: Array2::zeros((chains, dim)),
-            fields: Array2::zeros((chains, dim * width)),
-            sums: None,
-            generator: stream.generator(),
+        let groups = chains.div_ceil(GROUP);
+        Self {
+            chains,
+            states: vec![Row([shared.values[0]; GROUP]); groups * shared.space.dim],
+            sums: vec![Sums::ZERO; groups],
+            lanes: stream.lanes(),
             counts: Counts::default(),
             shared,
-        };
-        block.refresh();
-        block
+        }
     }
 
-    /// Recomputes the fields from the states.
-    fn refresh(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        self.fields.fill(0.0);
-        for (state, mut field) in self.states.rows().into_iter().zip(self.fields.rows_mut()) {
-            let field = field.as_slice_mut().expect("rows of a whole array are contiguous");
-            for (site, &x) in state.iter().enumerate() {
-                shared.spread(site, usize::from(x), 1.0, field);
-            }
-        }
-        self.sums = None;
-        self.counts.energy_evaluations += self.states.nrows() as u64;
+    fn state(&self, chain: usize, site: usize) -> f64 {
+        self.states[chain / GROUP * self.shared.space.dim + site].0[chain % GROUP]
     }
 
-    fn sums(&mut self) -> &[[f64; 3]] {
-        if self.sums.is_none() {
-            let shared = &self.shared;
-            let rows = self.states.rows().into_iter().zip(self.fields.rows());
-            let sums = rows
-                .map(|(state, field)| {
-                    let mut sums = [0.0; 3];
-                    for (site, &x) in state.iter().enumerate() {
-                        let x = usize::from(x);
-                        // Every pair is met from both of its ends.
-                        sums[0] += 0.5 * shared.pair_term(field.as_slice().expect("contiguous"), site, x);
-                        sums[1] += shared.reference[(site, x)];
-                        sums[2] += shared.target[(site, x)];
-                    }
-                    sums
-                })
-                .collect();
-            self.sums = Some(sums);
+    fn state_mut(&mut self, chain: usize, site: usize) -> &mut f64 {
+        &mut self.states[chain / GROUP * self.shared.space.dim + site].0[chain % GROUP]
+    }
+
+    /// (Σ_{i<j} Jᵢⱼ k + Σ g, Σ g⁰) of a chain.
+    fn sums(&self, chain: usize) -> (f64, f64) {
+        let sums = &self.sums[chain / GROUP];
+        (sums.target[chain % GROUP], sums.reference[chain % GROUP])
+    }
+
+    fn set_sums(&mut self, chain: usize, (target, reference): (f64, f64)) {
+        let sums = &mut self.sums[chain / GROUP];
+        (sums.target[chain % GROUP], sums.reference[chain % GROUP]) = (target, reference);
+    }
+
+    /// Makes the sums for states that were put here.
+    fn add_up(&mut self) {
+        let fields = self.shared.fields();
+        for (states, sums) in self.states.chunks_exact(self.shared.space.dim).zip(&mut self.sums) {
+            *sums = self.shared.couplings.sums(&fields, states);
         }
-        self.sums.as_deref().expect("computed just above")
+        self.counts.energy_evaluations += self.chains as u64;
     }
 }
 
 impl Shared {
-    /// Σⱼ Jᵢⱼ k(s, xⱼ) for site i at its state s.
-    fn pair_term(&self, field: &[f64], site: usize, state: usize) -> f64 {
-        match self.interaction {
-            Interaction::Product => self.values[state] * field[site],
-            Interaction::Delta => field[site * self.values.len() + state],
-        }
-    }
-
-    /// Adds `sign` times what `site` in `state` does to its neighbours' fields.
-    fn spread(&self, site: usize, state: usize, sign: f64, field: &mut [f64]) {
-        match self.interaction {
-            Interaction::Product => {
-                let value = sign * self.values[state];
-                if value != 0.0 {
-                    for &(other, coupling) in &self.neighbours[site] {
-                        field[other] += value * coupling;
-                    }
-                }
-            }
-            Interaction::Delta => {
-                for &(other, coupling) in &self.neighbours[site] {
-                    field[other * self.values.len() + state] += sign * coupling;
-                }
-            }
+    fn fields(&self) -> Fields<'_> {
+        Fields {
+            values: &self.values,
+            target: self.target.as_slice().expect("made in standard layout"),
+            reference: self.reference.as_slice().expect("made in standard layout"),
         }
     }
 }
 
 impl Ensemble for PairwiseEnsemble {
     fn chains(&self) -> usize {
-        self.states.nrows()
+        self.chains
     }
 
     fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
-        for (mut row, [pairs, reference, target]) in out.rows_mut().into_iter().zip(self.sums()) {
+        for (chain, mut row) in out.rows_mut().into_iter().enumerate() {
+            let (target, reference) = self.sums(chain);
             for (value, beta) in row.iter_mut().zip(betas) {
-                *value = beta * (pairs + target) + (1.0 - beta) * reference;
+                *value = beta * target + (1.0 - beta) * reference;
             }
         }
     }
 
     fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
-        for (value, [pairs, reference, target]) in out.iter_mut().zip(self.sums()) {
-            *value = (to - from) * (pairs + target - reference);
+        for (chain, value) in out.iter_mut().enumerate() {
+            let (target, reference) = self.sums(chain);
+            *value = (to - from) * (target - reference);
         }
     }
 
     fn derivatives(&mut self, _beta: f64, first: &mut [f64], second: &mut [f64]) {
-        for (value, [pairs, reference, target]) in first.iter_mut().zip(self.sums()) {
-            *value = pairs + target - reference;
+        for (chain, value) in first.iter_mut().enumerate() {
+            let (target, reference) = self.sums(chain);
+            *value = target - reference;
         }
         second.fill(0.0);
     }
 
     fn step(&mut self, beta: f64, movement: Move) -> StepStats {
-        let shared = Arc::clone(&self.shared);
-        let (dim, states) = shared.target.dim();
-        let tilted: Array2<f64> = &shared.reference * (1.0 - beta) + &shared.target * beta;
-        let mut logits = vec![0.0; states];
-        for (mut state, mut field) in self.states.rows_mut().into_iter().zip(self.fields.rows_mut()) {
-            let field = field.as_slice_mut().expect("rows of a whole array are contiguous");
-            for k in 0..dim {
-                let site = if movement == Move::Reversed { dim - 1 - k } else { k };
-                for (s, logit) in logits.iter_mut().enumerate() {
-                    *logit = tilted[(site, s)] + beta * shared.pair_term(field, site, s);
-                }
-                let (old, new) = (usize::from(state[site]), draw(&logits, &mut self.generator));
-                if new != old {
-                    shared.spread(site, old, -1.0, field);
-                    shared.spread(site, new, 1.0, field);
-                    state[site] = new as u16;
-                }
-            }
+        let fields = self.shared.fields();
+        let reversed = movement == Move::Reversed;
+        for (states, sums) in self.states.chunks_exact_mut(self.shared.space.dim).zip(&mut self.sums) {
+            *sums = self.shared.couplings.sweep(&fields, beta, reversed, states, &mut self.lanes);
         }
-        self.sums = None;
-        self.counts.sweeps += self.states.nrows() as u64;
+        self.counts.sweeps += self.chains as u64;
         StepStats::default()
     }
 
     fn copy_chains(&mut self, moves: &[(usize, usize)]) {
         for &(to, from) in moves {
-            let (state, field) = (self.states.row(from).to_owned(), self.fields.row(from).to_owned());
-            self.states.row_mut(to).assign(&state);
-            self.fields.row_mut(to).assign(&field);
+            for site in 0..self.shared.space.dim {
+                *self.state_mut(to, site) = self.state(from, site);
+            }
+            self.set_sums(to, self.sums(from));
         }
-        self.sums = None;
     }
 
     fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
         let other: &Self = sibling(other);
         for &(to, from) in moves {
-            self.states.row_mut(to).assign(&other.states.row(from));
-            self.fields.row_mut(to).assign(&other.fields.row(from));
+            for site in 0..self.shared.space.dim {
+                *self.state_mut(to, site) = other.state(from, site);
+            }
+            self.set_sums(to, other.sums(from));
         }
-        self.sums = None;
     }
 
     fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
         let other: &mut Self = sibling_mut(other);
         for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
-            ndarray::Zip::from(self.states.row_mut(chain))
-                .and(other.states.row_mut(chain))
-                .for_each(std::mem::swap);
-            ndarray::Zip::from(self.fields.row_mut(chain))
-                .and(other.fields.row_mut(chain))
-                .for_each(std::mem::swap);
+            for site in 0..self.shared.space.dim {
+                std::mem::swap(self.state_mut(chain, site), other.state_mut(chain, site));
+            }
+            let (mine, theirs) = (self.sums(chain), other.sums(chain));
+            self.set_sums(chain, theirs);
+            other.set_sums(chain, mine);
         }
-        (self.sums, other.sums) = (None, None);
     }
 
     fn states(&self) -> Array2<f64> {
-        self.states.mapv(|x| self.shared.values[usize::from(x)])
+        Array2::from_shape_fn((self.chains, self.shared.space.dim), |(chain, site)| self.state(chain, site))
     }
 
     fn counts(&self) -> Counts {
@@ -324,22 +266,4 @@ impl Ensemble for PairwiseEnsemble {
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
-}
-
-/// An index drawn with probability ∝ exp(logits).
-pub(super) fn draw(logits: &[f64], generator: &mut Generator) -> usize {
-    if let [first, second] = logits {
-        return usize::from(generator.random::<f64>() * (1.0 + (first - second).exp()) < 1.0);
-    }
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights = Array1::from_iter(logits.iter().map(|l| (l - largest).exp()));
-    let mut left = generator.random::<f64>() * weights.sum();
-    for (i, weight) in weights.iter().enumerate() {
-        left -= weight;
-        if left < 0.0 {
-            return i;
-        }
-    }
-    // Rounding may leave a crumb: the largest has positive weight.
-    logits.iter().position(|l| *l == largest).unwrap_or(0)
 }

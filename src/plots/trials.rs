@@ -9,7 +9,7 @@ use crate::studies::{Comparison, Contest, compare};
 /// A short run of `method` on a built-in reference.
 pub(super) fn estimate(method: &str, spec: &str) -> Estimate {
     let model = builtin::parse(spec).expect("a built-in reference");
-    let settings = Settings { rungs: Some(20), chains: Some(200), ..Settings::default() };
+    let settings = Settings { seed: 0, rungs: Some(20), chains: Some(200), ..Settings::default() };
     by_name(method).expect("registered").estimate(&model, &settings, &Silent).expect("runs")
 }
 
