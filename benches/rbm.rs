@@ -1,7 +1,9 @@
-//! RBM annealing against its matrix products alone: `cargo bench --bench rbm`.
+//! RBM annealing against its matrix products alone: `cargo bench --bench rbm [-- kernels]`.
 //!
-//! Both sides of each row run in turn, several times, on the same threads, and the best of each is compared: the machine's mood
-//! cancels. A step of the path is two products, two vector draws, a pair of softplus sums and one log-ratio.
+//! The contestants of each row run in turn, several times, on the same threads, and the best of each is compared: the machine's
+//! mood cancels. A step of the path is two products, two vector draws, a pair of softplus sums and one log-ratio. "f32 products" are
+//! the two by `gemm`, the ceiling of any dense implementation; "bit products" are what the path uses, tables of 16-bit sums where
+//! rounding allows that (784x500 here), else of 32-bit sums.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
@@ -10,33 +12,40 @@ mod support;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use lnz::math::bits::{self, BitMatrix, Fixed, Sums};
 use lnz::math::{Stream, products, simd};
 use lnz::models::{Rbm, Units};
 use lnz::paths::rbm::RbmPath;
-use lnz::paths::{BLOCK, Move, Population};
+use lnz::paths::{Move, Path, Population};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
 const REPEATS: usize = 7;
 
 fn main() {
+    if std::env::args().any(|argument| argument == "kernels") {
+        return kernels();
+    }
     println!(
         "RBM annealing: thousand chain-steps a second, and the share of what its two products alone reach"
     );
     println!(
-        "{:>12} {:>7} {:>8} {:>10} {:>10} {:>7}",
-        "shape", "chains", "threads", "products", "annealing", "share"
+        "{:>12} {:>7} {:>8} {:>13} {:>13} {:>10} {:>9} {:>9}",
+        "shape", "chains", "threads", "f32 products", "bit products", "annealing", "of f32", "of bits"
     );
     for (visible, hidden) in [(784, 500), (4096, 2048)] {
         for chains in [64, 256, 1000] {
             for threads in [1, 2] {
-                let (products, annealing) = support::on_threads(threads, || compare(visible, hidden, chains));
+                let [dense, bits, annealing] =
+                    support::on_threads(threads, || compare(visible, hidden, chains));
                 println!(
-                    "{:>12} {chains:>7} {threads:>8} {:>10.1} {:>10.1} {:>6.0}%",
+                    "{:>12} {chains:>7} {threads:>8} {:>13.1} {:>13.1} {:>10.1} {:>8.0}% {:>8.0}%",
                     format!("{visible}x{hidden}"),
-                    products / 1e3,
+                    dense / 1e3,
+                    bits / 1e3,
                     annealing / 1e3,
-                    100.0 * annealing / products
+                    100.0 * annealing / dense,
+                    100.0 * annealing / bits
                 );
             }
         }
@@ -44,23 +53,34 @@ fn main() {
     kernels();
 }
 
-/// Chain-steps a second of the bare products, and of annealing.
-fn compare(visible: usize, hidden: usize, chains: usize) -> (f64, f64) {
+/// Chain-steps a second of both kinds of bare products, and of annealing.
+fn compare(visible: usize, hidden: usize, chains: usize) -> [f64; 3] {
     let weights = Array2::from_shape_fn((visible, hidden), |(i, j)| 0.1 * ((i * 31 + j * 17) as f64).sin());
     let rbm = Rbm::new(weights.clone(), Array1::zeros(visible), Array1::zeros(hidden), Units::Bits).unwrap();
     let path = RbmPath::bernoulli(Arc::new(rbm), None);
     let mut population = Population::from_reference(&path, chains, Stream::new(1));
+    let block = path.block_size(chains);
+    let sizes: Vec<usize> = (0..chains.div_ceil(block)).map(|i| block.min(chains - i * block)).collect();
+    let step = BitMatrix::<u16>::step(weights.view());
+    let by_bits: Box<dyn Fn(usize, usize) + Sync> = if path.smooth().is_some() {
+        let there = BitMatrix::quantised(weights.view(), step);
+        let back = BitMatrix::quantised(weights.t(), step);
+        Box::new(move |rows, steps| multiply_bits(&there, &back, (visible, hidden), rows, steps))
+    } else {
+        let (there, back) = (BitMatrix::new(weights.view()), BitMatrix::new(weights.t()));
+        Box::new(move |rows, steps| multiply_bits(&there, &back, (visible, hidden), rows, steps))
+    };
     let weights = weights.mapv(|w| w as f32);
-    let mut blocks: Vec<[Array2<f32>; 2]> = (0..chains.div_ceil(BLOCK))
-        .map(|i| {
-            let rows = BLOCK.min(chains - i * BLOCK);
+    let mut blocks: Vec<[Array2<f32>; 2]> = sizes
+        .iter()
+        .map(|&rows| {
             let bit = |(n, i): (usize, usize)| ((n * 7 + i * 13) % 3 == 0) as u8 as f32;
             [Array2::from_shape_fn((rows, visible), bit), Array2::from_shape_fn((rows, hidden), bit)]
         })
         .collect();
     let steps = (200_000_000_000 / (4 * visible * hidden * chains) / 10).max(2);
     let mut out = Array2::zeros((chains, 1));
-    let [products, annealing] = support::race(
+    let times = support::race(
         REPEATS,
         [
             &mut || {
@@ -74,6 +94,7 @@ fn compare(visible: usize, hidden: usize, chains: usize) -> (f64, f64) {
                     black_box((&a, &b));
                 });
             },
+            &mut || sizes.par_iter().for_each(|&rows| by_bits(rows, steps)),
             &mut || {
                 population.map_blocks(&mut out, |block, mut rows| {
                     let out = rows.as_slice_mut().unwrap();
@@ -87,8 +108,28 @@ fn compare(visible: usize, hidden: usize, chains: usize) -> (f64, f64) {
             },
         ],
     );
-    let total = (steps * chains) as f64;
-    (total / products, total / annealing)
+    times.map(|seconds| (steps * chains) as f64 / seconds)
+}
+
+/// The two products of `steps` steps of `rows` chains, with bits that are set at random.
+fn multiply_bits<T: Fixed>(
+    there: &BitMatrix<T>,
+    back: &BitMatrix<T>,
+    (visible, hidden): (usize, usize),
+    rows: usize,
+    steps: usize,
+) {
+    let mut lanes = Stream::new(rows as u64).lanes();
+    let mut quads = |units: usize| -> Vec<[u32; 16]> {
+        (0..rows * bits::tiles(units)).map(|_| lanes.words().map(|word| word >> 28)).collect()
+    };
+    let (v, h) = (quads(visible), quads(hidden));
+    let mut sums = Sums::default();
+    for _ in 0..steps {
+        back.multiply(&h, rows, &mut sums);
+        there.multiply(&v, rows, &mut sums);
+    }
+    black_box(&sums);
 }
 
 /// Nanoseconds an element of each vector kernel, on one thread.

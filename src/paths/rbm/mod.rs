@@ -27,8 +27,8 @@ use block::RbmBlock;
 ///
 /// Below β = 1 the path of a Bernoulli machine is that of the machine with W rounded to a step of about 2⁻¹⁶ of the largest
 /// activation: products of bits are then twice as fast. That is a valid path of its own, kernels and densities alike, whose last
-/// step from β < 1 to β = 1 takes log f₁ with W as it is. The log-weights' standard deviation from that step is estimated
-/// (by rounding errors as independent), and where it could exceed 0.1, or on request ([`Path::smooth`]), W is used throughout.
+/// step from β < 1 to β = 1 takes log f₁ with W as it is. What that step adds to the spread of log-weights is estimated from the
+/// rounding errors; where it could exceed 0.2 nats, or on request ([`Path::smooth`]), W is used throughout.
 ///
 /// The kernel is block Gibbs, v → h → v, which is reversible.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ enum Visible {
 }
 
 /// Most nats, as a standard deviation, that the rounding of W may add to a log-weight.
-const MOST_ROUNDING: f64 = 0.1;
+const MOST_ROUNDING: f64 = 0.2;
 
 /// W for bits, σW for u: what states are multiplied by.
 #[derive(Debug)]
@@ -71,11 +71,10 @@ struct Coarse {
 }
 
 impl Coarse {
-    /// `None` where rounding would matter: errors of half a step or less, in pairs of units of which a quarter is on, at random.
+    /// `None` where rounding would matter.
     fn new(weights: ArrayView2<'_, f64>) -> Option<Self> {
         let step = BitMatrix::step(weights);
-        let rounding = f64::from(step) * (weights.len() as f64 / 12.0).sqrt() / 4.0;
-        (rounding <= MOST_ROUNDING).then(|| Self {
+        (rounding::spread(weights, step) <= MOST_ROUNDING).then(|| Self {
             inward: BitMatrix::quantised(weights, step),
             outward: BitMatrix::quantised(weights.t(), step),
         })
