@@ -292,21 +292,31 @@ impl<A: Arithmetic> Table<A> {
         let best = own[0].max(own[1]);
         self.log_scale += best;
         let own = own.map(|log| A::of_log(log - best));
-        let block = self.weights.len().min(BLOCK);
-        let mut low = [vec![A::of_log(0.0); block], vec![A::of_log(0.0); block]];
+        let bits = (self.weights.len().ilog2() as usize).min(BLOCK_BITS);
+        let mut near = [None; BLOCK_BITS];
         let mut high = Vec::new();
         for link in site.links.iter().filter(|link| Some(link.bit) != except) {
             let factor = normalised(self.values, link.coupling).map(|row| row.map(A::of_log));
-            if link.bit >= BLOCK_BITS {
+            if link.bit < BLOCK_BITS {
+                near[link.bit] = Some(factor);
+            } else {
                 high.push((link.bit - BLOCK_BITS, factor));
-                continue;
-            }
-            for (low, factor) in low.iter_mut().zip(factor) {
-                for (k, product) in low.iter_mut().enumerate() {
-                    *product = A::times(*product, factor[k >> link.bit & 1]);
-                }
             }
         }
+        let low = [0, 1].map(|s| {
+            let mut products = Vec::with_capacity(1 << bits);
+            products.push(A::of_log(0.0));
+            for factor in &near[..bits] {
+                let half = products.len();
+                products.extend_from_within(..);
+                if let Some(factor) = factor {
+                    for (place, product) in products.iter_mut().enumerate() {
+                        *product = A::times(*product, factor[s][usize::from(place >= half)]);
+                    }
+                }
+            }
+            products
+        });
         Factors { own, low, high }
     }
 }
