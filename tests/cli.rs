@@ -177,7 +177,7 @@ fn inspect_and_sample_say_what_they_did() {
     base rates stored  no
     closed-form        no: no formula is known for the log Z of this rbm
     kaufman            no: it is for the Ising model, not for this rbm
-    transfer-matrix    no: it is for Ising and Potts models on lattices, not for this rbm
+    transfer-matrix    no: it is for Ising and Potts models on lattices and Boltzmann machines, not for this rbm
     enumeration        applies, predicted to take under a millisecond
     quadrature         no: {0, 1}^4 is not continuous; use enumeration or a sampler
     annealing          block Gibbs

@@ -7,6 +7,7 @@ use lnz::estimators::{Estimate, Settings, Silent, by_name};
 use lnz::models::Model;
 
 mod enumeration;
+mod graphs;
 mod lattices;
 mod quadrature;
 
