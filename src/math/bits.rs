@@ -19,6 +19,7 @@
 
 use ndarray::ArrayView2;
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::simd;
 
@@ -217,31 +218,39 @@ fn step_for<T: Fixed>(width: f64, count: usize) -> f32 {
     ((width / most.max(1.0)) as f32).max(f32::MIN_POSITIVE)
 }
 
+/// The whole number next to `x`, for |x| < 2⁵¹: in f64 a sum with 1.5·2⁵² has no digits behind the point.
+pub(crate) fn nearest(x: f64) -> f64 {
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    (x + WHOLE) - WHOLE
+}
+
 impl<T: Fixed> BitMatrix<T> {
     fn with_steps(matrix: ArrayView2<'_, f64>, steps: Vec<f32>) -> Self {
         let (inputs, outputs) = matrix.dim();
         let groups = tiles(inputs) * GROUPS;
-        let whole = |input: usize, output: usize| {
-            if input >= inputs || output >= outputs {
-                0.0
-            } else {
-                (matrix[(input, output)] / f64::from(steps[output])).round()
-            }
-        };
         let mut rows = vec![[Row::zero(); 4]; tiles(outputs) * groups];
         let mut start = vec![Row::zero(); tiles(outputs)];
         let mut centres = vec![0.0; outputs];
-        for output in 0..outputs {
-            let (tile, place) = (output / TILE, output % TILE);
+        // A tile of outputs each; no inputs leave no rows.
+        let of_tiles = rows.par_chunks_mut(groups.max(1)).zip(&mut start).zip(centres.par_chunks_mut(TILE));
+        of_tiles.enumerate().for_each(|(tile, ((rows, start), centres))| {
+            let first = tile * TILE;
+            let mut sums = [0.0; TILE];
             for input in 0..inputs {
                 let (group, digit) = (input / TILE * GROUPS + input % GROUPS, input % TILE / GROUPS);
-                rows[tile * groups + group][digit].0[place] = T::from_f64(whole(input, output));
+                for place in 0..centres.len() {
+                    let whole = nearest(matrix[(input, first + place)] / f64::from(steps[first + place]));
+                    rows[group][digit].0[place] = T::from_f64(whole);
+                    sums[place] += whole;
+                }
             }
             // Sums lie between that of the negative entries and that of the positive ones.
-            let centre = (0.5 * (0..inputs).map(|input| whole(input, output)).sum::<f64>()).round();
-            start[tile].0[place] = T::from_f64(-centre);
-            centres[output] = centre as f32;
-        }
+            for (place, value) in centres.iter_mut().enumerate() {
+                let centre = nearest(0.5 * sums[place]);
+                start.0[place] = T::from_f64(-centre);
+                *value = centre as f32;
+            }
+        });
         Self { inputs, outputs, rows, start, centres, steps }
     }
 

@@ -2,6 +2,8 @@
 
 use ndarray::{Array1, ArrayView2};
 
+use crate::math::bits::nearest;
+
 /// Most nats of a log-weight that rounding may be worth: little beside the smallest error bars in use. Trained machines of 784x500
 /// units stay thirty times below in f32.
 pub(super) const MOST: f64 = 0.003;
@@ -34,7 +36,7 @@ pub(super) fn in_f64(scale: f64) -> f64 {
 /// ¼ √(Σ of squares of δ, its row sums and its column sums). Errors in common, as of weights that are all the same, count in the sums.
 pub(super) fn spread(weights: ArrayView2<'_, f64>, step: f32) -> f64 {
     let step = f64::from(step);
-    let errors = weights.mapv(|w| (w / step).round() * step - w);
+    let errors = weights.mapv(|w| nearest(w / step) * step - w);
     let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
     let sums = |axis| squares(&mut errors.sum_axis(ndarray::Axis(axis)).into_iter());
     (squares(&mut errors.iter().copied()) + sums(0) + sums(1)).sqrt() / 4.0
