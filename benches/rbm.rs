@@ -16,7 +16,7 @@ use lnz::math::bits::{self, BitMatrix, Fixed, Sums};
 use lnz::math::{Stream, products, simd};
 use lnz::models::{Rbm, Units};
 use lnz::paths::rbm::RbmPath;
-use lnz::paths::{Move, Path, Population};
+use lnz::paths::{Path, Population};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
@@ -79,7 +79,6 @@ fn compare(visible: usize, hidden: usize, chains: usize) -> [f64; 3] {
         })
         .collect();
     let steps = (200_000_000_000 / (4 * visible * hidden * chains) / 10).max(2);
-    let mut out = Array2::zeros((chains, 1));
     let times = support::race(
         REPEATS,
         [
@@ -95,17 +94,7 @@ fn compare(visible: usize, hidden: usize, chains: usize) -> [f64; 3] {
                 });
             },
             &mut || sizes.par_iter().for_each(|&rows| by_bits(rows, steps)),
-            &mut || {
-                population.map_blocks(&mut out, |block, mut rows| {
-                    let out = rows.as_slice_mut().unwrap();
-                    for k in 0..steps {
-                        let (from, to) = (k as f64 / steps as f64, (k + 1) as f64 / steps as f64);
-                        block.log_ratio(from, to, out);
-                        block.step(to, Move::Forward);
-                    }
-                });
-                black_box(&out);
-            },
+            &mut || support::anneal(&mut population, steps),
         ],
     );
     times.map(|seconds| (steps * chains) as f64 / seconds)

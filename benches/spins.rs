@@ -6,12 +6,11 @@
 
 mod support;
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use lnz::math::Stream;
 use lnz::models::{Boltzmann, Ising, Lattice, Model, Potts, Units};
-use lnz::paths::{self, BLOCK, Move, Population};
+use lnz::paths::{self, BLOCK, Population};
 use ndarray::{Array1, Array2, array};
 
 /// Short rounds, and many: other work on the machine interrupts few of them.
@@ -86,20 +85,6 @@ fn periodic_boltzmann(sides: &[usize]) -> Boltzmann {
 fn rate(model: &Arc<dyn Model>, chains: usize) -> f64 {
     let path = paths::for_model(model, None).unwrap();
     let mut population = Population::from_reference(path.as_ref(), chains, Stream::new(1));
-    let mut out = Array2::zeros((chains, 1));
-    let [seconds] = support::race(
-        REPEATS,
-        [&mut || {
-            population.map_blocks(&mut out, |block, mut rows| {
-                let out = rows.as_slice_mut().unwrap();
-                for k in 0..RUNGS {
-                    let (from, to) = (k as f64 / RUNGS as f64, (k + 1) as f64 / RUNGS as f64);
-                    block.log_ratio(from, to, out);
-                    block.step(to, Move::Forward);
-                }
-            });
-            black_box(&out);
-        }],
-    );
+    let [seconds] = support::race(REPEATS, [&mut || support::anneal(&mut population, RUNGS)]);
     (RUNGS * chains * model.space().dim) as f64 / seconds
 }

@@ -10,13 +10,11 @@
 
 #![allow(clippy::print_stdout, reason = "a program that reports to a person")]
 
-use std::any::Any;
-
 use lnz::Result;
 use lnz::estimators::{Silent, annealing};
 use lnz::math::{LogWeights, Stream, log_add_exp, random::Generator, statistics};
 use lnz::models::{Domain, Space};
-use lnz::paths::{Counts, Ensemble, Move, Path, Population, Schedule, StepStats};
+use lnz::paths::{Counts, Ensemble, Move, Path, Population, Schedule, StepStats, sibling, sibling_mut};
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Zip, aview1};
 use rand::RngExt;
 
@@ -143,14 +141,14 @@ impl Ensemble for Block {
     }
 
     fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
-        let other = other.as_any().downcast_ref::<Self>().expect("blocks of one path are of one type");
+        let other = sibling::<Self>(other);
         for &(to, from) in moves {
             self.states.row_mut(to).assign(&other.states.row(from));
         }
     }
 
     fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
-        let other = other.as_any_mut().downcast_mut::<Self>().expect("blocks of one path are of one type");
+        let other = sibling_mut::<Self>(other);
         for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
             Zip::from(self.states.row_mut(chain)).and(other.states.row_mut(chain)).for_each(std::mem::swap);
         }
@@ -162,14 +160,6 @@ impl Ensemble for Block {
 
     fn counts(&self) -> Counts {
         self.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

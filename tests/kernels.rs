@@ -118,10 +118,10 @@ fn a_wrong_temperature_drifts() {
 /// order are not reversible, and the test sees that: the kernel held against itself fails.
 #[test]
 fn reversed_kernels_reverse() {
-    let mut irreversible = 0;
     for spec in [
         "ref:boltzmann?dim=4&coupling=3",
         "ref:potts?rows=1&columns=3&states=3&coupling=1.5&field=0.4&boundary=grid",
+        "ref:ising?rows=2&columns=2&coupling=0.6&field=0.3&boundary=grid",
     ] {
         let model = builtin::parse(spec).unwrap();
         let pairs = |movement: Move, seed: u64| -> Vec<f64> {
@@ -147,9 +147,8 @@ fn reversed_kernels_reverse() {
         let found = two_sample(&forward, &reversed);
         assert!(found < 6.0, "{spec}: {found:.1}");
         let itself = two_sample(&forward, &swapped(&pairs(Move::Forward, 3)));
-        irreversible += usize::from(itself > 10.0);
+        assert!(itself > 10.0, "{spec} was not seen to be irreversible, {itself:.1}: the test has no power");
     }
-    assert!(irreversible > 0, "no sweep was seen to be irreversible: the test has no power");
 }
 
 fn two_sample(x: &[f64], y: &[f64]) -> f64 {
@@ -299,12 +298,6 @@ fn a_wrong_sign_in_the_weights_is_caught() {
         }
         fn counts(&self) -> lnz::paths::Counts {
             self.0.counts()
-        }
-        fn as_any(&self) -> &dyn std::any::Any {
-            self
-        }
-        fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
-            self
         }
     }
     #[derive(Debug)]

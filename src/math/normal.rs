@@ -1,6 +1,6 @@
 //! Standard normal numbers in bulk.
 
-use super::simd::{LANES, Lanes, dispatch};
+use super::simd::{LANES, Lanes, dispatch, unit};
 
 /// Fills `out` with independent N(0, 1) numbers (Box & Muller 1958, doi:10.1214/aoms/1177706645).
 ///
@@ -39,9 +39,8 @@ fn fill_chunk(lanes: &mut Lanes, chunk: &mut [f64; 2 * LANES]) {
 /// √(−2 log u) times a point of the unit circle: an angle within ±π/4, turned and mirrored by the two lowest bits.
 #[inline(always)]
 fn pair(radius: u32, angle: u32) -> (f32, f32) {
-    // In (0, 1], with f32's full relative precision near 0, where the large numbers come from.
-    let u = ((radius >> 1) as i32 as f32 + 0.5) * (1.0 / 2_147_483_648.0);
-    let length = (-2.0 * log(u)).max(0.0).sqrt();
+    // The large numbers come from near 0, where the uniform one is as precise as anywhere.
+    let length = (-2.0 * log(unit(radius))).max(0.0).sqrt();
     let turn = angle as i32 as f32 * (std::f32::consts::FRAC_PI_4 / 2_147_483_648.0);
     let q = turn * turn;
     let sine = turn * (1.0 + q * (-1.0 / 6.0 + q * (1.0 / 120.0 + q * (-1.0 / 5040.0 + q / 362_880.0))));

@@ -306,7 +306,7 @@ fn draw_lanes(lanes: &mut Lanes, scale: f32, a: &[f32; LANES], offset: &[f32; LA
 
 /// A uniform number in (0, 1] from 31 random bits; f32 keeps its full relative precision near 0.
 #[inline(always)]
-fn unit(bits: u32) -> f32 {
+pub(crate) fn unit(bits: u32) -> f32 {
     ((bits >> 1) as i32 as f32 + 0.5) * (1.0 / 2_147_483_648.0)
 }
 

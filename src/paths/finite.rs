@@ -1,6 +1,5 @@
 //! The geometric path of any energy on a finite space.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
@@ -168,14 +167,6 @@ impl Ensemble for FiniteEnsemble {
 
     fn counts(&self) -> Counts {
         self.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

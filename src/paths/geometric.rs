@@ -1,6 +1,5 @@
 //! The geometric path of any energy on a continuous space.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
@@ -367,13 +366,5 @@ impl Ensemble for GeometricEnsemble {
 
     fn counts(&self) -> Counts {
         self.ends.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

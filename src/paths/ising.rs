@@ -1,6 +1,5 @@
 //! The path of an Ising model on a lattice: 64 chains to a machine word, eight sites at once.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -138,10 +137,8 @@ impl IsingEnsemble {
                             1 => update::<1>(order, run, &thresholds, words, lanes),
                             2 => update::<2>(order, run, &thresholds, words, lanes),
                             3 => update::<3>(order, run, &thresholds, words, lanes),
-                            4 => update::<4>(order, run, &thresholds, words, lanes),
-                            5 => update::<5>(order, run, &thresholds, words, lanes),
                             DEGREES => update::<DEGREES>(order, run, &thresholds, words, lanes),
-                            _ => unreachable!("a lattice of up to three dimensions"),
+                            _ => unreachable!("a lattice of one or two dimensions"),
                         }
                     }
                 }
@@ -167,10 +164,8 @@ impl IsingEnsemble {
                                 1 => compare::<1>(order, run, words, &mut unlike),
                                 2 => compare::<2>(order, run, words, &mut unlike),
                                 3 => compare::<3>(order, run, words, &mut unlike),
-                                4 => compare::<4>(order, run, words, &mut unlike),
-                                5 => compare::<5>(order, run, words, &mut unlike),
                                 DEGREES => compare::<DEGREES>(order, run, words, &mut unlike),
-                                _ => unreachable!("a lattice of up to three dimensions"),
+                                _ => unreachable!("a lattice of one or two dimensions"),
                             }
                         }
                     },
@@ -336,14 +331,6 @@ impl Ensemble for IsingEnsemble {
 
     fn counts(&self) -> Counts {
         self.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

@@ -151,22 +151,25 @@ pub trait Ensemble: Send + Any {
 
     /// Work done by this block so far.
     fn counts(&self) -> Counts;
-
-    /// The block itself, to recognise a sibling.
-    fn as_any(&self) -> &dyn Any;
-
-    /// The block itself, to recognise a sibling.
-    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 /// A block as the sibling that it must be.
-fn sibling<T: 'static>(block: &dyn Ensemble) -> &T {
-    block.as_any().downcast_ref().expect("blocks of one path are of one type")
+///
+/// # Panics
+/// When it is of another type.
+#[must_use]
+pub fn sibling<T: Ensemble>(block: &dyn Ensemble) -> &T {
+    let block: &dyn Any = block;
+    block.downcast_ref().expect("blocks of one path are of one type")
 }
 
 /// A block as the sibling that it must be.
-fn sibling_mut<T: 'static>(block: &mut dyn Ensemble) -> &mut T {
-    block.as_any_mut().downcast_mut().expect("blocks of one path are of one type")
+///
+/// # Panics
+/// When it is of another type.
+pub fn sibling_mut<T: Ensemble>(block: &mut dyn Ensemble) -> &mut T {
+    let block: &mut dyn Any = block;
+    block.downcast_mut().expect("blocks of one path are of one type")
 }
 
 /// Work, as counted where it is done.

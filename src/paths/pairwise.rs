@@ -1,6 +1,5 @@
 //! The path of a model with pair interactions on a finite space: Boltzmann machines and Potts models, 32 chains at once.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -257,13 +256,5 @@ impl Ensemble for PairwiseEnsemble {
 
     fn counts(&self) -> Counts {
         self.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{CHAINS, Words};
 
-/// 2²⁴ sites of at most six neighbours each are fewer than 2²⁷ words.
-const DIGITS: usize = 28;
+/// 2²⁴ sites of at most four neighbours each are at most 2²⁶ words.
+const DIGITS: usize = 27;
 
 /// Words added up bit by bit, eight words wide.
 pub(super) struct Tally {

@@ -7,7 +7,7 @@ use crate::math::simd::{LANES, Lanes};
 const FIRST: usize = 12;
 
 /// Most neighbours of a site.
-pub(super) const DEGREES: usize = 6;
+pub(super) const DEGREES: usize = 4;
 
 /// Room for the random digits of a draw.
 pub(super) type Random = [Words; FIRST];
@@ -100,11 +100,9 @@ fn products<const DEGREE: usize>(around: &[Words; DEGREE]) -> [Words; DEGREES + 
             twos[i] ^= carry;
         }
     }
-    let mut products = [[u64::MAX; WIDTH], ones, twos, [0; WIDTH], fours, [0; WIDTH], [0; WIDTH]];
+    let mut products = [[u64::MAX; WIDTH], ones, twos, [0; WIDTH], fours];
     for i in 0..WIDTH {
         products[3][i] = ones[i] & twos[i];
-        products[5][i] = ones[i] & fours[i];
-        products[6][i] = twos[i] & fours[i];
     }
     products
 }
@@ -156,24 +154,22 @@ mod tests {
         check::<2>();
         check::<3>();
         check::<4>();
-        check::<5>();
-        check::<6>();
     }
 
     /// Digit by digit the polynomials are the thresholds of the single spins, whatever their neighbours.
     #[test]
     fn polynomials_are_the_binary_digits_of_probabilities() {
-        let thresholds = Thresholds::new(0.3, -0.2, 6);
+        let thresholds = Thresholds::new(0.3, -0.2, DEGREES);
         let mut generator = Stream::new(3).generator();
-        let around: [Words; 6] = std::array::from_fn(|_| std::array::from_fn(|_| generator.next_u64()));
+        let around: [Words; DEGREES] = std::array::from_fn(|_| std::array::from_fn(|_| generator.next_u64()));
         let products = products(&around);
         for i in 0..WIDTH {
             for chain in 0..64 {
                 let up = around.iter().filter(|words| words[i] >> chain & 1 == 1).count();
-                let p: f64 = 1.0 / (1.0 + (-2.0 * (0.3 * (2.0 * up as f64 - 6.0) - 0.2)).exp());
+                let p: f64 = 1.0 / (1.0 + (-2.0 * (0.3 * (2.0 * up as f64 - DEGREES as f64) - 0.2)).exp());
                 let found: f64 = (0..64)
                     .map(|digit| {
-                        let word = polynomial::<6>(&thresholds.digits[6][digit], &products)[i];
+                        let word = polynomial::<DEGREES>(&thresholds.digits[DEGREES][digit], &products)[i];
                         (word >> chain & 1) as f64 * 0.5f64.powi(digit as i32 + 1)
                     })
                     .sum();

@@ -320,9 +320,7 @@ fn draw(room: &mut [Room], lanes: &mut Lanes) -> Chains<f32> {
     }
     let mut drawn = likeliest;
     for i in 0..GROUP {
-        // In (0, 1], like the draws of bits.
-        let unit = ((uniform[i] >> 1) as i32 as f32 + 0.5) * (1.0 / 2_147_483_648.0);
-        sum[i] = unit * (1.0 + sum[i]);
+        sum[i] = simd::unit(uniform[i]) * (1.0 + sum[i]);
     }
     for (s, room) in room.iter().enumerate().rev() {
         for i in 0..GROUP {

@@ -1,6 +1,5 @@
 //! A block of chains of an RBM.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -345,14 +344,6 @@ impl Ensemble for RbmBlock {
 
     fn counts(&self) -> Counts {
         self.counts
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 
