@@ -4,9 +4,8 @@ use ndarray::Array2;
 use rand::RngExt;
 
 use super::{Ends, Kernel, Reference, StepStats, Walkers, accept, mix, reflect, sum_of_squares};
-use crate::math::normal::fill_normal;
 use crate::math::random::Generator;
-use crate::math::simd::{Lanes, dispatch};
+use crate::math::simd::{Lanes, dispatch, fill_normal};
 
 /// Leapfrog trajectories accepted by the change of total energy (Duane, Kennedy, Pendleton & Roweth 1987,
 /// doi:10.1016/0370-2693(87)91197-X; Neal 2011, arXiv:1206.1901).

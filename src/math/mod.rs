@@ -3,7 +3,6 @@
 pub mod bits;
 pub mod linear;
 pub mod log_weights;
-pub mod normal;
 pub mod products;
 pub mod random;
 pub mod roots;

@@ -1,6 +1,6 @@
 //! Standard normal numbers in bulk.
 
-use super::simd::{LANES, Lanes, dispatch, unit};
+use super::{LANES, Lanes, dispatch, unit};
 
 /// Fills `out` with independent N(0, 1) numbers (Box & Muller 1958, doi:10.1214/aoms/1177706645).
 ///
