@@ -34,7 +34,7 @@ const MOST_RANGE: f64 = 600.0;
 /// neighbours are in: n units of which at most w are open take about n 2^w operations and 12 · 2^w bytes, with w ≤ 27. An open
 /// lattice or a cylinder has w = its shorter side or circumference, a torus twice that, a tree a few, a dense machine of n units
 /// n − 1. However large the couplings, log Z is right to about 1e-13 relative; very large ones are added up in log space, some
-/// twenty times slower. The same bits come out on any number of threads.
+/// thirty times slower. The same bits come out on any number of threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TransferMatrix;
 
