@@ -218,7 +218,7 @@ fn main() -> Result<()> {
 
 fn annealed(ring: Ring, chains: usize, rungs: usize, seed: u64) -> Result<LogWeights> {
     let population = Population::from_reference(&ring, chains, Stream::new(seed));
-    Ok(annealing::forward(population, &Schedule::linear(rungs), Move::Forward, &Silent)?.weights)
+    Ok(annealing::forward(population, &Schedule::linear(rungs), Move::Forward, None, &Silent)?.weights)
 }
 
 /// ∂_β and ∂²_β of log f_β, a row for each chain.

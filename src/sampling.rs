@@ -106,7 +106,12 @@ fn anneal(
     let chains = settings.chains.unwrap_or(count.max(LEAST_CHAINS)).max(2);
     let settings = Settings { chains: Some(chains), ..settings.clone() };
     let mut phases = Phases::new(monitor);
-    let plan = pilot::plan(model, &settings, |_| Rounds { answer: 1.1, evidence: 0.0 }, &mut phases)?;
+    let plan = pilot::plan(
+        model,
+        &settings,
+        |_| Rounds { answer: 1.1, evidence: 0.0, resampled: true },
+        &mut phases,
+    )?;
     let run = plan.anneal("annealing", stream.child(0), &mut phases)?;
 
     let mut picks = systematic(&run.weights.normalised(), count, stream.child(1));
@@ -121,11 +126,11 @@ fn anneal(
     let (log_z, std_err) = plan.upward(&run);
     let data = settings.data.as_ref().map(|data| data.view());
     let bound = floor(model, data, population.states().view(), &mut phases)?;
-    let mut doubts = doubts_about(&run.weights);
+    let mut doubts = doubts_about(&run.families);
     if let Some(bound) = bound {
         doubts.extend(evidence::doubts(log_z, std_err, &evidence::compare(vec![bound], log_z, std_err)));
     }
-    let effective_sample_size = run.weights.effective_sample_size();
+    let effective_sample_size = run.families.effective_sample_size();
     Ok(Draws {
         states: population.states(),
         how: format!(

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
+use lnz::estimators::annealing::{self, Resampling};
 use lnz::estimators::phases::Phases;
-use lnz::estimators::{Settings, Silent, annealing, pilot, quickest_exact, smc, tempering};
+use lnz::estimators::{Settings, Silent, pilot, quickest_exact, tempering};
 use lnz::math::{LogWeights, Stream, statistics};
 use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
 use lnz::paths::{BLOCK, Move, Path, Population, Schedule};
@@ -42,7 +43,7 @@ fn prepared(model: &Arc<dyn Model>, rungs: usize) -> (Arc<dyn Path>, Schedule) {
     let plan = pilot::plan(
         model,
         &settings,
-        |_| pilot::Rounds { answer: 1.0, evidence: 0.0 },
+        |_| pilot::Rounds { answer: 1.0, evidence: 0.0, resampled: false },
         &mut Phases::new(&Silent),
     )
     .unwrap();
@@ -67,7 +68,7 @@ fn annealed(model: &Arc<dyn Model>, most: f64) {
     let errors: Vec<f64> = (0..SEEDS)
         .map(|seed| {
             let population = Population::from_reference(path.as_ref(), 2 * BLOCK, Stream::new(seed));
-            let run = annealing::forward(population, &schedule, Move::Forward, &Silent).unwrap();
+            let run = annealing::forward(population, &schedule, Move::Forward, None, &Silent).unwrap();
             path.log_z_reference() + run.weights.log_mean() - truth
         })
         .collect();
@@ -83,9 +84,11 @@ fn resampled(model: &Arc<dyn Model>, most: f64) {
             let stream = Stream::new(seed);
             let population = Population::from_reference(path.as_ref(), 2 * BLOCK + 5, stream.child(0));
             // A high threshold, so that most rungs resample and chains cross blocks.
-            let run = smc::walk(population, &schedule, 0.98, stream.child(1), &Silent).unwrap();
-            resamplings += run.resampled_at.len();
-            path.log_z_reference() + run.log_ratio - truth
+            let resampling = Some(Resampling { below: 0.98, stream: stream.child(1) });
+            let run = annealing::forward(population, &schedule, Move::Forward, resampling, &Silent).unwrap();
+            resamplings += run.resampled_after.len();
+            assert!((run.families.log_mean() - run.weights.log_mean()).abs() < 1e-9);
+            path.log_z_reference() + run.weights.log_mean() - truth
         })
         .collect();
     assert!(resamplings > 32, "only {resamplings} resamplings: the test would not see them");
@@ -116,6 +119,31 @@ fn rbm_annealed() {
 #[test]
 fn rbm_tempered() {
     tempered(&rbm(), 0.08);
+}
+
+/// The spread of what became of each start tells the error of log Ẑ: z = error / SE has variance one.
+#[test]
+fn families_tell_the_error() {
+    let model = lnz::models::builtin::parse("ref:ising?side=16&coupling=0.3").unwrap();
+    let truth = exact(&model);
+    let (path, schedule) = prepared(&model, 12);
+    for below in [0.5, 0.8] {
+        let (mut scores, mut resamplings) = (Vec::new(), 0);
+        for seed in 0..400 {
+            let stream = Stream::new(seed);
+            let population = Population::from_reference(path.as_ref(), 8 * BLOCK, stream.child(0));
+            let resampling = Some(Resampling { below, stream: stream.child(1) });
+            let run = annealing::forward(population, &schedule, Move::Forward, resampling, &Silent).unwrap();
+            resamplings += run.resampled_after.len();
+            let error = path.log_z_reference() + run.weights.log_mean() - truth;
+            scores.push(error / run.families.std_err());
+        }
+        let sd = statistics::variance(&scores).sqrt();
+        println!("{below}: {} resamplings a run, sd of z {sd:.3}", resamplings as f64 / 400.0);
+        assert!(resamplings > 400, "{resamplings} resamplings: the test would not see them");
+        // The standard deviation of 400 such numbers is 0.035 off, and their tails are a little heavier than normal ones.
+        assert!((sd - 1.0).abs() < 0.15, "threshold {below}: sd of z {sd}");
+    }
 }
 
 #[test]
@@ -227,7 +255,7 @@ fn one_rung_is_simple_importance_sampling() {
         let mut population = Population::from_reference(path.as_ref(), 100, Stream::new(5));
         let direct = LogWeights::new(population.log_ratio(0.0, 1.0).unwrap());
         let population = Population::from_reference(path.as_ref(), 100, Stream::new(5));
-        let run = annealing::forward(population, &Schedule::linear(1), Move::Forward, &Silent).unwrap();
+        let run = annealing::forward(population, &Schedule::linear(1), Move::Forward, None, &Silent).unwrap();
         assert_eq!(run.weights, direct);
     }
 }

@@ -329,7 +329,8 @@ fn a_wrong_sign_in_the_weights_is_caught() {
     let right = paths::for_model(&model, None).unwrap();
     let z = |path: &dyn Path| {
         let population = Population::from_reference(path, 256, Stream::new(1));
-        let run = annealing::forward(population, &Schedule::linear(50), Move::Forward, &Silent).unwrap();
+        let run =
+            annealing::forward(population, &Schedule::linear(50), Move::Forward, None, &Silent).unwrap();
         (path.log_z_reference() + run.weights.log_mean() - truth) / run.weights.std_err()
     };
     assert!(z(right.as_ref()).abs() < 4.5);

@@ -38,12 +38,12 @@ const RECORDED: &[&str] = &[
 /// Estimate log Z of a model, with an error bar and a verdict
 ///
 /// Needs no option: small models are computed exactly, others by annealed importance sampling with pilots that choose schedule,
-/// rungs and chains, and with independent runs that the answer is held against.
+/// rungs and chains, with resampling where weights drift apart (smc), and with independent runs that the answer is held against.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Model file, or ref:NAME?key=value&… (see lnz list)
     model: String,
-    /// auto (exact where that takes under ten seconds, else ais), or a name from lnz list
+    /// auto (exact where that takes under ten seconds, else smc), or a name from lnz list
     #[arg(long, value_name = "NAME", default_value = "auto")]
     method: String,
     #[command(flatten)]
@@ -205,7 +205,7 @@ fn command(method: &str) -> String {
     words.join(" ")
 }
 
-/// What `auto` means: the quickest exact method if it takes neither long nor much memory, else annealing.
+/// What `auto` means: the quickest exact method if it takes neither long nor much memory, else annealing with resampling.
 pub(crate) fn choose(model: &Arc<dyn Model>, settings: &Settings) -> &'static dyn Estimator {
     match estimators::quickest_exact(model) {
         Some((exact, plan))
@@ -214,7 +214,7 @@ pub(crate) fn choose(model: &Arc<dyn Model>, settings: &Settings) -> &'static dy
         {
             exact
         }
-        _ => &estimators::ais::Ais,
+        _ => &estimators::smc::Smc,
     }
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::estimate::{Estimate, Guarantee};
 use super::monitor::Monitor;
 use super::phases::Phases;
+use super::pilot::{self, Rounds};
 use super::report::{Weighted, at_the_top};
 use super::settings::Settings;
-use super::{Estimator, evidence, pilot};
+use super::{Estimator, evidence};
 use crate::error::Result;
 use crate::math::Stream;
 use crate::models::Model;
+use crate::paths::Path;
 
 /// Annealed importance sampling (Neal 2001, doi:10.1023/A:1008923215028).
 ///
@@ -45,24 +47,36 @@ impl Estimator for Ais {
         settings: &Settings,
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
-        let mut phases = Phases::new(monitor);
-        let plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
-        monitor.follows(evidence::rounds(plan.path.as_ref()));
-        let mut run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
-        let (log_z, std_err) = plan.upward(&run);
-        let draws = at_the_top(&run, model.space().dim, settings.seed);
-        run.dismiss_chains();
-        let found = evidence::gather(model, &plan, settings, &mut phases)?;
-        Weighted {
-            method: self.name(),
-            guarantee: self.guarantee(),
-            log_z,
-            std_err,
-            evidence: evidence::compare(found, log_z, std_err),
-            draws,
-            run,
-            plan,
-        }
-        .report(settings, phases.cost)
+        anneal(self, false, model, settings, monitor)
     }
+}
+
+/// Pilots, one frozen round with or without resampling, evidence.
+pub(super) fn anneal(
+    method: &dyn Estimator,
+    resampled: bool,
+    model: &Arc<dyn Model>,
+    settings: &Settings,
+    monitor: &dyn Monitor,
+) -> Result<Estimate> {
+    let mut phases = Phases::new(monitor);
+    let rounds = |path: &dyn Path| Rounds { resampled, ..evidence::one_walk(path) };
+    let plan = pilot::plan(model, settings, rounds, &mut phases)?;
+    monitor.follows(evidence::rounds(plan.path.as_ref()));
+    let mut run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
+    let (log_z, std_err) = plan.upward(&run);
+    let draws = at_the_top(&run, model.space().dim, settings.seed);
+    run.dismiss_chains();
+    let found = evidence::gather(model, &plan, settings, &mut phases)?;
+    Weighted {
+        method: method.name(),
+        guarantee: method.guarantee(),
+        log_z,
+        std_err,
+        evidence: evidence::compare(found, log_z, std_err),
+        draws,
+        run,
+        plan,
+    }
+    .report(settings, phases.cost)
 }

@@ -1,4 +1,4 @@
-//! The walk along a schedule that annealed importance sampling, its pilots and its reversal share.
+//! The walk along a schedule that annealed importance sampling, sequential Monte Carlo, their pilots and their reversal share.
 //!
 //! It keeps its chains, one number a chain for each of up to 64 rungs, and less than 200 bytes of what it saw at each rung.
 
@@ -6,18 +6,45 @@ use ndarray::Array2;
 
 use super::estimate::Rung;
 use super::monitor::Monitor;
+use super::resampling::systematic;
 use crate::error::Result;
-use crate::math::{LogWeights, log_sum_exp};
+use crate::math::{LogWeights, Stream, log_sum_exp};
 use crate::paths::{Ensemble, Move, Population, RungStats, Schedule, StepStats};
 
 /// Rungs that a block runs through before all blocks meet to report. Bounds memory; the numbers do not depend on it.
 const CHUNK: usize = 64;
+/// How often in a walk blocks meet at least where chains may be resampled.
+const MEETINGS: usize = 32;
+
+/// When chains that fell behind give way to copies of those that did not.
+#[derive(Clone, Copy, Debug)]
+pub struct Resampling {
+    /// ESS/N below which chains are resampled, in proportion to their weights and systematically.
+    pub below: f64,
+    /// What chance is taken from.
+    pub stream: Stream,
+}
+
+impl Resampling {
+    /// Below N/2.
+    #[must_use]
+    pub fn at_half(stream: Stream) -> Self {
+        Self { below: 0.5, stream }
+    }
+}
 
 /// A population that has walked, with its weights.
 #[derive(Debug)]
 pub struct Annealed {
-    /// Log-weights: of f₁/f₀ upwards, of f₀/f₁ downwards.
+    /// Log-weights of the chains as they ended: of f₁/f₀ upwards, of f₀/f₁ downwards. Resampling gives all chains their mean, so
+    /// the mean of weights at the end is unbiased for Z₁/Z₀ or Z₀/Z₁ either way.
     pub weights: LogWeights,
+    /// What each start has become: the sum of its descendants' weights, 0 if it has none. Without resampling these are `weights`;
+    /// with it they have the same mean, and it is their spread that tells the error of that (Chan & Lai 2013,
+    /// doi:10.1214/13-AOS1172; Lee & Whiteley 2018, doi:10.1093/biomet/asy028).
+    pub families: LogWeights,
+    /// The steps, counted from 0, after which chains were resampled.
+    pub resampled_after: Vec<usize>,
     /// Share of the chains with a weight above zero after the first step: upwards from reference draws, an estimate of the
     /// reference's mass where the model has any.
     pub support: f64,
@@ -45,7 +72,8 @@ impl Annealed {
 }
 
 /// From f₀ to f₁ (Neal 2001, doi:10.1023/A:1008923215028): for k = 1 … K, w += log f_{βk}(x) − log f_{βk−1}(x), then one kernel
-/// step at β_k.
+/// step at β_k. With `resampling` it is sequential Monte Carlo (Del Moral, Doucet & Jasra 2006,
+/// doi:10.1111/j.1467-9868.2006.00553.x).
 ///
 /// # Errors
 /// [`Error::NonFinite`](crate::Error::NonFinite) when a weight becomes NaN or +∞.
@@ -53,10 +81,11 @@ pub fn forward(
     population: Population,
     schedule: &Schedule,
     movement: Move,
+    resampling: Option<Resampling>,
     monitor: &dyn Monitor,
 ) -> Result<Annealed> {
     let steps: Vec<(f64, f64)> = schedule.betas().windows(2).map(|pair| (pair[0], pair[1])).collect();
-    walk(population, &steps, monitor, &|block, (from, to), out| {
+    walk(population, &steps, resampling, monitor, &|block, (from, to), out| {
         block.log_ratio(from, to, out);
         (to, block.step(to, movement))
     })
@@ -67,9 +96,14 @@ pub fn forward(
 ///
 /// # Errors
 /// As [`forward`].
-pub fn reverse(population: Population, schedule: &Schedule, monitor: &dyn Monitor) -> Result<Annealed> {
+pub fn reverse(
+    population: Population,
+    schedule: &Schedule,
+    resampling: Option<Resampling>,
+    monitor: &dyn Monitor,
+) -> Result<Annealed> {
     let steps: Vec<(f64, f64)> = schedule.betas().windows(2).rev().map(|pair| (pair[1], pair[0])).collect();
-    walk(population, &steps, monitor, &|block, (from, to), out| {
+    walk(population, &steps, resampling, monitor, &|block, (from, to), out| {
         let stats = block.step(from, Move::Reversed);
         block.log_ratio(from, to, out);
         (from, stats)
@@ -81,15 +115,24 @@ type Step<'a> = dyn Fn(&mut dyn Ensemble, (f64, f64), &mut [f64]) -> (f64, StepS
 fn walk(
     mut population: Population,
     steps: &[(f64, f64)],
+    resampling: Option<Resampling>,
     monitor: &dyn Monitor,
     step: &Step<'_>,
 ) -> Result<Annealed> {
     let chains = population.chains();
     let mut log_weights = vec![0.0; chains];
-    let mut rungs = Vec::with_capacity(steps.len());
+    let mut rungs: Vec<Rung> = Vec::with_capacity(steps.len());
     let mut kernel = Vec::with_capacity(steps.len());
     let mut support = 1.0;
-    for chunk in steps.chunks(CHUNK) {
+    let mut starts: Vec<usize> = (0..chains).collect();
+    let mut resampled_after = Vec::new();
+    // What the variance had grown to when chains were last made equal.
+    let mut variance = 0.0;
+    let chunk = match resampling {
+        Some(_) => (steps.len() / MEETINGS).clamp(1, CHUNK),
+        None => CHUNK,
+    };
+    for chunk in steps.chunks(chunk) {
         let mut increments = Array2::zeros((chains, chunk.len()));
         let stats = population.map_blocks(&mut increments, |block, mut rows| {
             let mut column = vec![0.0; block.chains()];
@@ -111,15 +154,45 @@ fn walk(
                 step += block[k].1;
             }
             kernel.push(RungStats { beta: stats[0][k].0, step });
-            rungs.push(Rung {
-                acceptance: step.acceptance(),
-                ..accumulate(&mut log_weights, &increments, to)
-            });
+            let mut rung = accumulate(&mut log_weights, &increments, to);
+            rung.log_weight_variance += variance;
+            rungs.push(Rung { acceptance: step.acceptance(), ..rung });
+        }
+        let last = rungs[rungs.len() - 1];
+        if let Some(Resampling { below, stream }) = resampling
+            && rungs.len() < steps.len()
+            && last.effective_sample_size > 0.0
+            && last.effective_sample_size < below * chains as f64
+        {
+            let weights = LogWeights::new(std::mem::take(&mut log_weights));
+            let stream = stream.child(resampled_after.len() as u64);
+            let ancestors = population.resample(&systematic(&weights.normalised(), chains, stream));
+            starts = ancestors.iter().map(|&ancestor| starts[ancestor]).collect();
+            log_weights = vec![weights.log_mean(); chains];
+            resampled_after.push(rungs.len() - 1);
+            // Where some weights are zero their logarithms have no variance, and the others' ESS says what they are worth.
+            variance = if last.log_weight_variance.is_finite() {
+                last.log_weight_variance
+            } else {
+                variance - (last.effective_sample_size / chains as f64).ln()
+            };
         }
         monitor.advance(chunk.len() as u64);
         monitor.effective_sample_size(rungs.last().map_or(0.0, |rung: &Rung| rung.effective_sample_size));
     }
-    Ok(Annealed { weights: LogWeights::new(log_weights), support, rungs, steps: kernel, population })
+    let weights = LogWeights::new(log_weights);
+    let families = if resampled_after.is_empty() { weights.clone() } else { families(&weights, &starts) };
+    Ok(Annealed { weights, families, resampled_after, support, rungs, steps: kernel, population })
+}
+
+/// The sum of the weights of all chains that came from each start.
+fn families(weights: &LogWeights, starts: &[usize]) -> LogWeights {
+    let mut sums = vec![0.0; weights.len()];
+    for (&start, share) in starts.iter().zip(weights.normalised()) {
+        sums[start] += share;
+    }
+    let log_sum = weights.log_mean() + (weights.len() as f64).ln();
+    LogWeights::new(sums.iter().map(|share| share.ln() + log_sum).collect())
 }
 
 /// Adds one step's increments to the log-weights, and says what they told. Expectations are under the weights before the step.

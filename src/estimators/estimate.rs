@@ -206,9 +206,12 @@ pub struct Diagnostics {
     /// Pareto shape k̂ of the largest weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pareto_shape: Option<f64>,
-    /// Variance of the log-weights.
+    /// Variance of the log-weights, summed over the stretches between resamplings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_weight_variance: Option<f64>,
+    /// How often chains were resampled, where they may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resamplings: Option<usize>,
     /// Barrier Λ of the path as the last pilot saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub barrier: Option<f64>,
@@ -292,7 +295,7 @@ pub enum Direction {
 pub struct Trace {
     /// β₀ = 0 … β_K = 1.
     pub schedule: Vec<f64>,
-    /// Log-weight of each chain.
+    /// Log-weight of each chain; with resampling, of all that descends from each start.
     pub log_weights: Vec<f64>,
     /// One entry per step of the schedule.
     pub rungs: Vec<Rung>,
@@ -321,7 +324,7 @@ pub struct Rung {
     pub beta: f64,
     /// log of the mean incremental weight: adds up to log Z − log Z₀.
     pub log_ratio: f64,
-    /// Variance of the accumulated log-weights.
+    /// Variance of the accumulated log-weights, summed over the stretches between resamplings.
     pub log_weight_variance: f64,
     /// ESS of the accumulated weights.
     pub effective_sample_size: f64,
@@ -351,6 +354,9 @@ pub struct PilotRecord {
     pub std_err: f64,
     /// Its ESS.
     pub effective_sample_size: f64,
+    /// The variance of its log-weights, summed over the stretches between resamplings.
+    #[serde(default)]
+    pub log_weight_variance: f64,
     /// The barrier it measured.
     pub barrier: f64,
 }

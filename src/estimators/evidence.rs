@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use super::annealing::Resampling;
 use super::estimate::{Direction, Evidence, Role};
 use super::floor::{floor, some};
 use super::phases::Phases;
@@ -27,15 +28,16 @@ pub(crate) struct Answer {
     pub below: f64,
 }
 
-/// What the evidence costs, in units of the reported round: three walks of half the chains over half the rungs; on continuous
-/// spaces, where references are guesses and energies cheap, five of the full size.
+/// What the evidence costs, in units of the reported round: two and a half walks of a quarter of the chains, because fewer rungs
+/// would miss more than fewer chains do; on continuous spaces, where references are guesses and energies cheap, five of the full
+/// size.
 pub(crate) fn rounds(path: &dyn Path) -> f64 {
-    if path.widened().is_some() { 5.0 } else { 0.8 }
+    if path.widened().is_some() { 5.0 } else { 0.7 }
 }
 
 /// One walk for the answer, and the evidence.
 pub(crate) fn one_walk(path: &dyn Path) -> Rounds {
-    Rounds { answer: 1.0, evidence: rounds(path) }
+    Rounds { answer: 1.0, evidence: rounds(path), resampled: false }
 }
 
 /// An answer this many combined standard errors above the estimate disagrees with it: normal errors would reach it once in 160
@@ -66,15 +68,16 @@ pub(crate) fn gather(
     phases.role = Role::Evidence;
     let stream = Stream::new(settings.seed).child(3);
     let wide = plan.path.widened();
-    let share = if wide.is_some() { 1 } else { 2 };
-    let chains = (plan.chains / share).max(128);
-    let rungs = (plan.schedule.rungs() / share).max(1);
-    let schedule = plan.schedule.with_rungs(rungs);
+    let chains = if wide.is_some() { plan.chains } else { plan.chains / 4 }.max(128);
+    let schedule = &plan.schedule;
+    let rungs = schedule.rungs();
     let size = format!("({chains} chains, {rungs} rungs)");
     let mut answers = Vec::new();
 
+    let resampling = |label| Some(Resampling::at_half(stream.child(label)));
     let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
-    let mut second = phases.forward("second forward run", population, &schedule, Move::Forward)?;
+    let mut second =
+        phases.forward("second forward run", population, schedule, Move::Forward, resampling(10))?;
     answers.push(Answer {
         source: format!("a second forward run {size}"),
         walk: (Direction::Forward, rungs),
@@ -90,17 +93,18 @@ pub(crate) fn gather(
     second.rungs = Vec::new();
     if let Some(wide) = &wide {
         let population = Population::from_reference(wide.as_ref(), chains, stream.child(1));
-        let run = phases.forward("run from a wider reference", population, &schedule, Move::Forward)?;
+        let name = "run from a wider reference";
+        let run = phases.forward(name, population, schedule, Move::Forward, resampling(11))?;
         answers.push(Answer {
             source: format!("annealing from a much wider reference {size}"),
             walk: (Direction::Forward, rungs),
-            found: (wide.log_z_reference() + run.weights.log_mean(), run.weights.std_err()),
+            found: (wide.log_z_reference() + run.weights.log_mean(), run.families.std_err()),
             below: FORWARD_BELOW,
         });
     }
 
     let (population, starts, below) = tops(model, plan, ends, (chains, rungs), stream, phases)?;
-    let down = phases.reverse("reverse run", population, &schedule)?;
+    let down = phases.reverse("reverse run", population, schedule, resampling(12))?;
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
         walk: (Direction::Reverse, rungs),
@@ -130,7 +134,7 @@ fn tops(
     }
     let finer = plan.path.finer();
     let path = finer.as_deref().unwrap_or(plan.path.as_ref());
-    let steps = if ends.is_some() { 2 * rungs } else { rungs };
+    let steps = if ends.is_some() { 2 * rungs } else { rungs / 2 };
     phases.run("starts of a reverse run", steps, |monitor| {
         let (mut population, starts, below) = if let Some(states) = ends {
             (Population::adopt(path, states.view(), stream.child(4))?, "the second run's ends", LIMIT)
@@ -193,6 +197,8 @@ pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evi
 /// An independent answer that is less certain than this many nats supports nothing: it would agree with a wrong number, too. (With
 /// 512 chains this is an ESS of about 40, below which a standard error means little anyway.)
 const WEAK: f64 = 0.15;
+/// The same for a forward run, which shares the estimate's blind spots however certain it is.
+const WEAK_FORWARD: f64 = 0.25;
 
 /// What speaks against an estimate among the evidence, or in the lack of it.
 pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<Warning> {
@@ -207,7 +213,7 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
         } else if !other.agrees {
             let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })
-        } else if other.std_err > WEAK {
+        } else if other.std_err > if other.direction == Direction::Forward { WEAK_FORWARD } else { WEAK } {
             Some(Warning::WeakEvidence { source, std_err: other.std_err })
         } else {
             None

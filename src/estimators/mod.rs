@@ -93,6 +93,7 @@ pub const REGISTRY: &[&dyn Estimator] = &[
     &enumeration::Enumeration,
     &quadrature::Quadrature,
     &ais::Ais,
+    &smc::Smc,
     &reverse::ReverseAis,
     &reverse::Sandwich,
     &thermodynamic::Thermodynamic,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::annealing::{self, Annealed};
+use super::annealing::{self, Annealed, Resampling};
 use super::estimate::{Cost, Role};
 use super::monitor::Monitor;
 use crate::error::Result;
@@ -58,9 +58,10 @@ impl<'a> Phases<'a> {
         population: Population,
         schedule: &Schedule,
         movement: Move,
+        resampling: Option<Resampling>,
     ) -> Result<Annealed> {
         self.run(name, schedule.rungs(), |monitor| {
-            let run = annealing::forward(population, schedule, movement, monitor)?;
+            let run = annealing::forward(population, schedule, movement, resampling, monitor)?;
             let counts = run.population.counts();
             Ok((run, counts))
         })
@@ -70,9 +71,15 @@ impl<'a> Phases<'a> {
     ///
     /// # Errors
     /// As [`annealing::reverse`].
-    pub fn reverse(&mut self, name: &str, population: Population, schedule: &Schedule) -> Result<Annealed> {
+    pub fn reverse(
+        &mut self,
+        name: &str,
+        population: Population,
+        schedule: &Schedule,
+        resampling: Option<Resampling>,
+    ) -> Result<Annealed> {
         self.run(name, schedule.rungs(), |monitor| {
-            let run = annealing::reverse(population, schedule, monitor)?;
+            let run = annealing::reverse(population, schedule, resampling, monitor)?;
             let counts = run.population.counts();
             Ok((run, counts))
         })

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ndarray::{Array2, Axis, concatenate};
 
-use super::annealing::{Annealed, forward};
+use super::annealing::{Annealed, Resampling, forward};
 use super::estimate::{PilotRecord, Role, Rung};
 use super::phases::Phases;
 use super::resampling::systematic;
@@ -22,14 +22,16 @@ const CHAINS: usize = 128;
 /// Rungs of the first pilot; each further one doubles them.
 const FIRST_RUNGS: usize = 32;
 /// Variance of log-weights at which the last pilot is good enough to extrapolate from: where chains mix slowly it falls more
-/// slowly than 1/K, so not from far, and 128 chains do not see the tail of wider ones.
-const SETTLED: f64 = 1.25;
+/// slowly than 1/K, so not from far.
+const SETTLED: f64 = 2.5;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
 /// Fewest rungs of the reported round: easy models cost nothing, and have lighter tails for it.
 const LEAST_RUNGS: usize = 128;
 /// Chains of the reported round unless more are needed or asked for.
 pub(crate) const REPORTED_CHAINS: usize = 1024;
+/// Rungs beyond which a round that resamples is content with twice the variance: its cost is what a user waits for.
+const MANY_RUNGS: f64 = 1024.0;
 /// Fewest chains where a budget decides.
 const LEAST_CHAINS: usize = 256;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
@@ -44,6 +46,8 @@ pub struct Rounds {
     pub answer: f64,
     /// Walks that it is held against.
     pub evidence: f64,
+    /// Whether the former resample.
+    pub resampled: bool,
 }
 
 /// What the pilots settled: everything that the reported round needs, frozen.
@@ -55,6 +59,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// Its chains.
     pub chains: usize,
+    /// Whether they are resampled.
+    pub resampled: bool,
     /// Barrier Λ as the last pilot saw it.
     pub barrier: f64,
     /// What each pilot found.
@@ -70,12 +76,13 @@ impl Plan {
     /// As [`forward`].
     pub fn anneal(&self, name: &str, stream: Stream, phases: &mut Phases<'_>) -> Result<Annealed> {
         let population = Population::from_reference(self.path.as_ref(), self.chains, stream);
-        phases.forward(name, population, &self.schedule, Move::Forward)
+        let resampling = self.resampled.then(|| Resampling::at_half(stream.child(u64::MAX)));
+        phases.forward(name, population, &self.schedule, Move::Forward, resampling)
     }
 
     /// log Ẑ and its standard error from a walk up.
     pub(crate) fn upward(&self, up: &Annealed) -> (f64, f64) {
-        (self.path.log_z_reference() + up.weights.log_mean(), up.weights.std_err())
+        (self.path.log_z_reference() + up.weights.log_mean(), up.families.std_err())
     }
 
     /// log Ẑ and its standard error from a walk down, with a walk up that saw which part of the reference the model supports.
@@ -85,7 +92,7 @@ impl Plan {
         let (log_support, error) = up.log_support();
         (
             self.path.log_z_reference() + log_support - down.weights.log_mean(),
-            down.weights.std_err().hypot(error),
+            down.families.std_err().hypot(error),
         )
     }
 
@@ -105,10 +112,12 @@ impl Plan {
 
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
-/// Pilots have 128 chains each, 32 rungs at first, and twice as many as soon as two have fitted reference and kernel or the
-/// variance is above 1.25; each runs at the schedule that the one before it suggested. The variance of log-weights falls
-/// as 1/K at best, so K = K_pilot · s²/0.7 rungs, and no fewer than the pilot's, give ESS ≈ N/2; N = 1,024 chains, or as many as
-/// the target standard error needs by SE² = (e^{s²} − 1)/N. Whatever the pilots would like, `max_time` bounds the rungs, so that
+/// Pilots have 128 chains each, which are resampled, 32 rungs at first, and twice as many as soon as two have fitted reference and
+/// kernel or the variance is above 2.5; each runs at the schedule that the one before it suggested. The variance s² of log-weights falls
+/// as K^−a with ½ ≤ a ≤ 1, a as the last three pilots saw it, so K = K_pilot (s²/0.7)^(1/a) rungs, and no fewer than the pilot's, give
+/// ESS ≈ N/2; N = 1,024 chains, or as many as
+/// the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would take more than 1,024 rungs aims at
+/// s² = 1.4 instead, and SE² = s²/(N log 2), for less than half of the cost. Whatever the pilots would like, `max_time` bounds the rungs, so that
 /// all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few; or
 /// `replay` says what an earlier run decided, and no clock is asked.
 ///
@@ -152,14 +161,15 @@ pub fn plan(
         }
         let name = format!("pilot {}", records.len() + 1);
         let schedule = curve.with_rungs(rungs);
-        let population =
-            Population::from_reference(path.as_ref(), CHAINS, stream.child(records.len() as u64));
-        let run = phases.forward(&name, population, &schedule, Move::Adapting)?;
+        let stream = stream.child(records.len() as u64);
+        let population = Population::from_reference(path.as_ref(), CHAINS, stream);
+        let resampling = Resampling::at_half(stream.child(u64::MAX));
+        let run = phases.forward(&name, population, &schedule, Move::Adapting, Some(resampling))?;
         pace = phases.last_seconds() / (CHAINS * rungs) as f64;
 
         barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
         support = run.support.max(1.0 / CHAINS as f64);
-        variance = spread(&run.weights, support);
+        variance = spread(&run, support);
         if settings.schedule == ScheduleChoice::EqualBarrier {
             curve = schedule.equal_barrier(&shares(&run.rungs), rungs);
         }
@@ -167,8 +177,9 @@ pub fn plan(
             chains: CHAINS,
             rungs,
             log_z: path.log_z_reference() + run.weights.log_mean(),
-            std_err: run.weights.std_err(),
-            effective_sample_size: run.weights.effective_sample_size(),
+            std_err: run.families.std_err(),
+            effective_sample_size: run.families.effective_sample_size(),
+            log_weight_variance: variance,
             barrier,
         };
         phases.monitor.note(&format!(
@@ -188,12 +199,15 @@ pub fn plan(
 
     let last = records.last().expect("the first pilot always runs");
     let wanted_error = settings.target_se;
+    let Rounds { answer, evidence, resampled } = rounds(path.as_ref());
+    let rungs_for = |aimed: f64| last.rungs as f64 * (variance / aimed).max(1.0).powf(1.0 / decay(&records));
+    let frugal = resampled && rungs_for(AIMED_VARIANCE) > MANY_RUNGS;
+    let aimed = if frugal { 2.0 * AIMED_VARIANCE } else { AIMED_VARIANCE };
     let usual = ((REPORTED_CHAINS as f64 / support) as usize).next_multiple_of(64);
     let chains = settings.chains.unwrap_or_else(|| {
-        let needed = AIMED_VARIANCE.exp_m1() / (support * wanted_error * wanted_error);
+        let needed = relative_variance(aimed, resampled) / (support * wanted_error * wanted_error);
         (needed.min(1e7) as usize).next_multiple_of(64).max(usual)
     });
-    let Rounds { answer, evidence } = rounds(path.as_ref());
     // Steps of single chains that the reported round may take.
     let steps = match settings.budget {
         Some(budget) => left(budget as f64, phases.cost.counts.sweeps as f64) / answer,
@@ -201,13 +215,14 @@ pub fn plan(
     };
     // Chains beyond the usual number are worth having only with enough rungs for each, and no budget must be spent on more than
     // have enough.
-    let enough = last.rungs as f64 * (variance / AIMED_VARIANCE).max(1.0);
+    let enough = rungs_for(aimed);
     let room = ((steps / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
     let fewest = if settings.budget.is_some() { LEAST_CHAINS } else { usual };
     let out_of_room = settings.chains.is_none() && chains > room.max(fewest);
     let chains = if out_of_room { room.max(fewest).next_multiple_of(64) } else { chains };
-    let aimed = AIMED_VARIANCE.min(0.8 * (chains as f64 * support * wanted_error * wanted_error).ln_1p());
-    let wanted = (last.rungs as f64 * (variance / aimed).max(1.0)).max(barrier * barrier / aimed);
+    let allowed = chains as f64 * support * wanted_error * wanted_error;
+    let aimed = aimed.min(0.8 * log_variance(allowed, resampled));
+    let wanted = rungs_for(aimed).max(barrier * barrier / aimed);
     let affordable = (steps / chains as f64).max(1.0);
     let given = matches!(settings.schedule, ScheduleChoice::Given(_));
     let rungs = if given {
@@ -224,7 +239,7 @@ pub fn plan(
     let Decisions { chains, rungs, .. } = decisions;
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     phases.role = Role::Answer;
-    Ok(Plan { path, schedule, chains, barrier, records, decisions })
+    Ok(Plan { path, schedule, chains, resampled, barrier, records, decisions })
 }
 
 /// Fits the path to what short runs from its explorers found together; `None` if it has none.
@@ -242,7 +257,7 @@ fn explore(path: &dyn Path, stream: Stream, phases: &mut Phases<'_>) -> Result<O
         let mut counts = Counts::default();
         for (i, explorer) in explorers.iter().enumerate() {
             let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
-            let run = forward(population, &Schedule::linear(rungs), Move::Adapting, monitor)?;
+            let run = forward(population, &Schedule::linear(rungs), Move::Adapting, None, monitor)?;
             log_weights.extend_from_slice(run.weights.log());
             counts += run.population.counts();
             states.push(run.population.states());
@@ -299,11 +314,49 @@ fn shares(rungs: &[Rung]) -> Vec<f64> {
     shares
 }
 
-/// The variance that normal log-weights with this ESS would have, or four fifths of the sample's own where that is more; of the
-/// share `support` of the chains that started where the model has any mass.
-fn spread(weights: &LogWeights, support: f64) -> f64 {
-    let share = weights.effective_sample_size() / (support * weights.len() as f64);
-    (-share.ln()).max(0.8 * weights.variance())
+/// The power of the number of rungs at which the variance of log-weights fell over the last pilots, between ½ and 1: at best it is
+/// 1, and where chains hardly mix less.
+fn decay(records: &[PilotRecord]) -> f64 {
+    let last = &records[records.len().saturating_sub(3)..];
+    let points: Vec<(f64, f64)> = last
+        .iter()
+        .map(|record| ((record.rungs as f64).ln(), record.log_weight_variance.ln()))
+        .filter(|(_, y)| y.is_finite())
+        .collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let along: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let across: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    if along > 0.0 { (-across / along).clamp(0.5, 1.0) } else { 1.0 }
+}
+
+/// N times the square of the relative error of a mean of N weights whose logarithms are normal with this variance.
+///
+/// e^{s²} − 1; with resampling whenever ESS has fallen to N/2, which s² = log 2 takes, every such stretch adds 1/N and what is
+/// left over no more.
+fn relative_variance(log_variance: f64, resampled: bool) -> f64 {
+    let linear = log_variance / std::f64::consts::LN_2;
+    if resampled && linear > 1.0 { linear } else { log_variance.exp_m1() }
+}
+
+/// The inverse of [`relative_variance`].
+fn log_variance(relative: f64, resampled: bool) -> f64 {
+    if resampled && relative > 1.0 { relative * std::f64::consts::LN_2 } else { relative.ln_1p() }
+}
+
+/// What the variance of log-weights grew to in all: for each stretch without resampling, the variance that normal log-weights with
+/// this ESS would have, or four fifths of the sample's own where that is more; of the share `support` of the chains that started
+/// where the model has any mass.
+fn spread(run: &Annealed, support: f64) -> f64 {
+    let chains = run.weights.len() as f64;
+    let (mut total, mut before, mut share) = (0.0, 0.0, support);
+    for &end in run.resampled_after.iter().chain([&(run.rungs.len() - 1)]) {
+        let Rung { effective_sample_size, log_weight_variance, .. } = run.rungs[end];
+        let grown = log_weight_variance - before;
+        total += (-(effective_sample_size / (share * chains)).ln()).max(0.8 * grown);
+        (before, share) = (log_weight_variance, 1.0);
+    }
+    total
 }
 
 /// `count` states drawn from a weighted population with probabilities in proportion to the weights, systematically.

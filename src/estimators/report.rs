@@ -37,7 +37,7 @@ impl Weighted {
     /// [`Error::NotReached`] where every weight is zero.
     pub(crate) fn report(self, settings: &Settings, cost: Cost) -> Result<Estimate> {
         let Self { method, guarantee, log_z, std_err, run, draws, plan, evidence } = self;
-        let weights = &run.weights;
+        let weights = &run.families;
         if !log_z.is_finite() {
             return Err(Error::NotReached {
                 estimator: "annealing",
@@ -69,7 +69,12 @@ impl Weighted {
                 rungs: Some(run.rungs.len()),
                 effective_sample_size: Some(weights.effective_sample_size()),
                 pareto_shape: weights.pareto_shape().filter(|shape| shape.is_finite()),
-                log_weight_variance: Some(weights.variance()).filter(|v| v.is_finite()),
+                log_weight_variance: run
+                    .rungs
+                    .last()
+                    .map(|rung| rung.log_weight_variance)
+                    .filter(|v| v.is_finite()),
+                resamplings: plan.resampled.then_some(run.resampled_after.len()),
                 barrier: Some(plan.barrier),
                 acceptance_least: least.map(|(acceptance, _)| acceptance),
                 acceptance_mean: (!acceptances.is_empty())

@@ -57,7 +57,12 @@ impl Estimator for ReverseAis {
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
-        let plan = pilot::plan(model, settings, |_| Rounds { answer: 1.0, evidence: 1.0 }, &mut phases)?;
+        let plan = pilot::plan(
+            model,
+            settings,
+            |_| Rounds { answer: 1.0, evidence: 1.0, resampled: false },
+            &mut phases,
+        )?;
         let stream = Stream::new(settings.seed);
         let starts = exact_draws(model, plan.chains, stream.child(6))?.ok_or_else(no_sampler)?;
         monitor.follows(1.0);
@@ -117,7 +122,11 @@ impl Estimator for Sandwich {
         let mut phases = Phases::new(monitor);
         let exact = can_be_sampled(model);
         let rounds = |path: &dyn Path| {
-            if exact { Rounds { answer: 2.0, evidence: 0.0 } } else { evidence::one_walk(path) }
+            if exact {
+                Rounds { answer: 2.0, evidence: 0.0, resampled: false }
+            } else {
+                evidence::one_walk(path)
+            }
         };
         let plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let stream = Stream::new(settings.seed);
@@ -188,7 +197,7 @@ fn descend(
     phases: &mut Phases<'_>,
 ) -> Result<Annealed> {
     let population = Population::adopt(plan.path.as_ref(), starts.view(), stream)?;
-    phases.reverse("reverse annealing", population, &plan.schedule)
+    phases.reverse("reverse annealing", population, &plan.schedule, None)
 }
 
 fn no_sampler() -> Error {

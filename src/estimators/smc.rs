@@ -1,59 +1,46 @@
-//! Annealed sequential Monte Carlo with resampling over the whole population.
+//! Annealed sequential Monte Carlo: annealed importance sampling with resampling where the weights drift apart.
 
+use std::sync::Arc;
+
+use super::estimate::{Estimate, Guarantee};
 use super::monitor::Monitor;
-use super::resampling::systematic;
+use super::settings::Settings;
+use super::{Estimator, ais};
 use crate::error::Result;
-use crate::math::{LogWeights, Stream};
-use crate::paths::{Move, Population, Schedule};
+use crate::models::Model;
 
-/// A population that has walked a schedule with resampling.
-#[derive(Debug)]
-pub struct Smc {
-    /// log of the estimate of Z₁/Z₀, whose exponential is unbiased.
-    pub log_ratio: f64,
-    /// Weights of the chains since the last resampling.
-    pub weights: LogWeights,
-    /// β after each resampling.
-    pub resampled_at: Vec<f64>,
-    /// The chains where they ended.
-    pub population: Population,
-}
+/// Annealed sequential Monte Carlo (Del Moral, Doucet & Jasra 2006, doi:10.1111/j.1467-9868.2006.00553.x).
+///
+/// As [`Ais`](ais::Ais), but whenever the ESS of the weights has fallen below N/2, chains are resampled systematically in proportion
+/// to them and go on with equal ones. `E[Ẑ] = Z` still, and where the ESS stays above N/2 it *is* annealed importance sampling. Where
+/// it would not, the variance of log Ẑ grows with the length of the path instead of exponentially, so fewer rungs do.
+///
+/// Chains that share an ancestor are not independent, so the interval is Student's on the sums of weights over the descendants of
+/// each start: log Ẑ is the log-mean of these as well, and their spread carries what resampling adds (Chan & Lai 2013,
+/// doi:10.1214/13-AOS1172; Lee & Whiteley 2018, doi:10.1093/biomet/asy028). ESS and k̂ are those of these sums, so that a run in which
+/// few starts have left descendants is seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Smc;
 
-/// From f₀ to f₁ (Del Moral, Doucet & Jasra 2006, doi:10.1111/j.1467-9868.2006.00553.x): weigh as annealing does, and where ESS
-/// falls below `threshold`·N, bank the mean weight, resample systematically and start again with equal weights.
-///
-/// Weights are carried over every rung at which nothing was resampled, so log Ẑ = Σ over resamplings of log mean w, plus the
-/// last. One run gives one number: its error comes from independent runs.
-///
-/// # Errors
-/// [`Error::NonFinite`](crate::Error::NonFinite) when a weight becomes NaN or +∞.
-pub fn walk(
-    mut population: Population,
-    schedule: &Schedule,
-    threshold: f64,
-    stream: Stream,
-    monitor: &dyn Monitor,
-) -> Result<Smc> {
-    let chains = population.chains();
-    let mut log_weights = vec![0.0; chains];
-    let mut banked = 0.0;
-    let mut resampled_at = Vec::new();
-    for pair in schedule.betas().windows(2) {
-        let (from, to) = (pair[0], pair[1]);
-        for (weight, increment) in log_weights.iter_mut().zip(population.log_ratio(from, to)?) {
-            *weight += increment;
-        }
-        let weights = LogWeights::new(log_weights.clone());
-        if weights.effective_sample_size() < threshold * chains as f64 && to < 1.0 {
-            banked += weights.log_mean();
-            let label = resampled_at.len() as u64;
-            population.resample(&systematic(&weights.normalised(), chains, stream.child(label)));
-            log_weights.fill(0.0);
-            resampled_at.push(to);
-        }
-        population.step(to, Move::Forward);
-        monitor.advance(1);
+impl Estimator for Smc {
+    fn name(&self) -> &'static str {
+        "smc"
     }
-    let weights = LogWeights::new(log_weights);
-    Ok(Smc { log_ratio: banked + weights.log_mean(), weights, resampled_at, population })
+
+    fn summary(&self) -> &'static str {
+        "annealing with resampling where weights drift apart, pilots and evidence as ais"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::UnbiasedZ
+    }
+
+    fn estimate(
+        &self,
+        model: &Arc<dyn Model>,
+        settings: &Settings,
+        monitor: &dyn Monitor,
+    ) -> Result<Estimate> {
+        ais::anneal(self, true, model, settings, monitor)
+    }
 }

@@ -66,7 +66,8 @@ impl Estimator for Thermodynamic {
         let start = Instant::now();
         let mut phases = Phases::new(monitor);
         // Beside the annealing run, time for the integrations, about as much, and for the evidence.
-        let rounds = |path: &dyn Path| Rounds { answer: 2.0, evidence: evidence::rounds(path) };
+        let rounds =
+            |path: &dyn Path| Rounds { answer: 2.0, evidence: evidence::rounds(path), resampled: false };
         let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let chains = settings.chains.unwrap_or(CHAINS);
         // About four rungs to a unit of barrier make neighbours overlap well; an even number can be halved.
@@ -79,7 +80,7 @@ impl Estimator for Thermodynamic {
         let ends = Ends {
             path: smooth.as_deref().unwrap_or(plan.path.as_ref()),
             states: equally_weighted(&top, chains, stream.child(3)),
-            effective: top.weights.effective_sample_size(),
+            effective: top.families.effective_sample_size(),
         };
         let trial =
             ends.integrate("pilot integration", &schedule, PILOT_SWEEPS, stream.child(0), &mut phases)?;
@@ -112,7 +113,7 @@ impl Estimator for Thermodynamic {
 
         let found = evidence::gather(model, &plan, settings, &mut phases)?;
         let draws = shown(ends.states.view());
-        let mut estimate = self.report(&run, &top.weights, plan, found, settings, phases.cost);
+        let mut estimate = self.report(&run, &top.families, plan, found, settings, phases.cost);
         estimate.trace.draws = draws;
         Ok(estimate)
     }

@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::rbm::softplus;
 use super::{Boltzmann, GaussianRbm, Ising, Potts, Rbm, Units};
-use crate::math::products;
+use crate::math::{products, simd};
 
 /// Rounds of mean-field updates: more change the bound little once it has found its mode.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 12;
 /// Steps of a climb among hidden units, and terms that all climbs may add up.
 const CLIMB_STEPS: usize = 8;
 const CLIMB_TERMS: usize = 20_000_000;
@@ -31,9 +31,8 @@ impl LowerBounds for Rbm {
     fn landmarks(&self, most: usize) -> Array2<f64> {
         let hidden = self.hidden();
         let mut singles: Vec<(f64, Vec<bool>)> = largest(self.weights().view(), most)
-            .into_iter()
-            .map(|unit| (0..hidden).map(|j| j == unit).collect())
-            .map(|on: Vec<bool>| (hidden_log_density(self, &on), on))
+            .into_par_iter()
+            .map(|unit| (single_log_density(self, unit), (0..hidden).map(|j| j == unit).collect()))
             .collect();
         singles.sort_by(|one, other| other.0.total_cmp(&one.0));
         let climbs = (CLIMB_TERMS / (CLIMB_STEPS * hidden * self.visible()).max(1)).clamp(1, 16);
@@ -54,15 +53,13 @@ impl LowerBounds for Rbm {
     fn lower_bounds(&self, near: ArrayView2<'_, f64>) -> Array1<f64> {
         let mut means = self.to_bits(near);
         let weights = self.weights();
-        let mut best = Array1::from_elem(means.nrows(), f64::NEG_INFINITY);
-        for _ in 0..=ROUNDS {
-            let hidden = product(means.view(), weights.view()) + self.hidden_bias();
-            let bound =
-                means.dot(self.visible_bias()) + entropies(&means) + hidden.mapv(softplus).sum_axis(Axis(1));
-            raise(&mut best, &bound);
-            means = (product(hidden.mapv(sigmoid).view(), weights.t()) + self.visible_bias()).mapv(sigmoid);
+        for _ in 0..ROUNDS {
+            let hidden = sigmoids(product(means.view(), weights.view()) + self.hidden_bias());
+            means = sigmoids(product(hidden.view(), weights.t()) + self.visible_bias());
         }
-        best - self.offset()
+        let hidden = product(means.view(), weights.view()) + self.hidden_bias();
+        means.dot(self.visible_bias()) + entropies(&means) + hidden.mapv(softplus).sum_axis(Axis(1))
+            - self.offset()
     }
 }
 
@@ -145,10 +142,10 @@ impl LowerBounds for Potts {
     }
 }
 
-/// log Σ_v exp(−E(v, h)) of hidden units h of a machine of bits.
-fn hidden_log_density(rbm: &Rbm, on: &[bool]) -> f64 {
-    let biases: f64 = on.iter().zip(rbm.hidden_bias()).filter(|(on, _)| **on).map(|(_, bias)| bias).sum();
-    biases + fields(rbm, on).mapv(softplus).sum()
+/// log Σ_v exp(−E(v, h)), where one hidden unit of a machine of bits is on.
+fn single_log_density(rbm: &Rbm, unit: usize) -> f64 {
+    let fields = rbm.visible_bias() + &rbm.weights().column(unit);
+    rbm.hidden_bias()[unit] + fields.mapv(softplus).sum()
 }
 
 /// b + Wh.
@@ -157,7 +154,8 @@ fn fields(rbm: &Rbm, on: &[bool]) -> Array1<f64> {
     rbm.weights().dot(&wanted) + rbm.visible_bias()
 }
 
-/// The steepest way up by turning single hidden units on or off: modes that several of them make together.
+/// The steepest way up by turning single hidden units on or off: modes that several of them make together. Single precision finds
+/// the way; what the state is worth is computed elsewhere.
 fn climb(rbm: &Rbm, start: &[bool]) -> Vec<bool> {
     let mut on = start.to_vec();
     for _ in 0..CLIMB_STEPS {
@@ -166,9 +164,10 @@ fn climb(rbm: &Rbm, start: &[bool]) -> Vec<bool> {
             signs.iter().zip(rbm.hidden_bias()).map(|(sign, bias)| sign * bias).collect();
         for (field, row) in fields(rbm, &on).iter().zip(rbm.weights().rows()) {
             let now = softplus(*field);
-            for ((gain, sign), weight) in gains.iter_mut().zip(&signs).zip(row) {
-                *gain += softplus(field + sign * weight) - now;
-            }
+            let mut moved: Vec<f32> =
+                row.iter().zip(&signs).map(|(weight, sign)| (field + sign * weight) as f32).collect();
+            simd::softplus_all(&mut moved);
+            gains.iter_mut().zip(moved).for_each(|(gain, moved)| *gain += f64::from(moved) - now);
         }
         let best = (0..gains.len()).max_by(|&one, &other| gains[one].total_cmp(&gains[other]));
         match best.filter(|&unit| gains[unit] > 1e-9) {
@@ -226,6 +225,18 @@ fn entropies(means: &Array2<f64>) -> Array1<f64> {
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
+}
+
+/// σ of each value in single precision, which is enough for means: a bound holds at whatever means it is taken.
+fn sigmoids(values: Array2<f64>) -> Array2<f64> {
+    let mut row = vec![0.0f32; values.ncols()];
+    let mut values = values;
+    for mut values in values.rows_mut() {
+        row.iter_mut().zip(&values).for_each(|(x, value)| *x = *value as f32);
+        simd::sigmoid_all(&mut row);
+        values.iter_mut().zip(&row).for_each(|(value, x)| *value = f64::from(*x));
+    }
+    values
 }
 
 #[cfg(test)]

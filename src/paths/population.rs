@@ -133,22 +133,25 @@ impl Population {
         total
     }
 
-    /// Chain i becomes a copy of chain `ancestors[i]`, up to the order of chains: a chain that is its own ancestor at least once
-    /// stays where it is, and only the dead are overwritten.
+    /// Chains become copies of the chains `picks`, each as often as it is picked, and the answer says of which one each: a chain
+    /// that is picked at all stays where it is, and only the others are overwritten.
     ///
     /// # Panics
-    /// Unless there is one ancestor per chain.
-    pub fn resample(&mut self, ancestors: &[usize]) {
-        assert_eq!(ancestors.len(), self.chains, "an ancestor per chain");
+    /// Unless there is one pick per chain.
+    pub fn resample(&mut self, picks: &[usize]) -> Vec<usize> {
+        assert_eq!(picks.len(), self.chains, "a pick per chain");
         let mut offspring = vec![0usize; self.chains];
-        for &ancestor in ancestors {
-            offspring[ancestor] += 1;
+        for &pick in picks {
+            offspring[pick] += 1;
         }
+        let mut ancestors: Vec<usize> = (0..self.chains).collect();
         let mut dead = (0..self.chains).filter(|&i| offspring[i] == 0);
         let mut moves: Vec<(usize, usize)> = Vec::new();
         for (from, &count) in offspring.iter().enumerate() {
             for _ in 1..count {
-                moves.push((dead.next().expect("as many chains die as are copied"), from));
+                let to = dead.next().expect("as many chains die as are copied");
+                ancestors[to] = from;
+                moves.push((to, from));
             }
         }
         let block = self.block;
@@ -167,6 +170,7 @@ impl Population {
                 to.copy_chains_from(from.as_ref(), &here);
             }
         }
+        ancestors
     }
 
     /// Swaps chain i with chain i of `other`, a population on the same path with as many chains, where `mask[i]`.

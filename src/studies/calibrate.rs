@@ -22,7 +22,7 @@ pub const MOST_MISSED: f64 = 0.01;
 pub const LEAST_WRONG: usize = 300;
 
 /// Samplers that are calibrated.
-const METHODS: [&str; 2] = ["ais", "ti"];
+const METHODS: [&str; 3] = ["smc", "ais", "ti"];
 
 /// Easy references of different kinds, on which *converged* is due.
 const EASY: [&str; 5] = [
@@ -35,7 +35,12 @@ const EASY: [&str; 5] = [
 
 /// References that a sampler gets wrong, with so many rungs (or as many as pilots choose), and how many runs. In the first half the
 /// weights themselves look bad; in the second they look good, and only evidence can tell that a mode or a phase was missed.
-const HARD: [(&str, &str, Option<usize>, u64); 10] = [
+const HARD: [(&str, &str, Option<usize>, u64); 17] = [
+    ("smc", "ref:funnel?dim=10", Some(100), 100),
+    ("smc", "ref:mixture?dim=8&modes=6&separation=8", Some(32), 100),
+    ("smc", "ref:mixture?dim=8&modes=6&separation=8", Some(200), 60),
+    ("smc", "ref:ising?side=16&coupling=0.6", Some(20), 200),
+    ("smc", "ref:potts?side=6&states=10&coupling=1.5", Some(16), 100),
     ("ais", "ref:funnel?dim=10", Some(100), 100),
     ("ais", "ref:mixture?dim=8&modes=6&separation=8", Some(32), 100),
     ("ais", "ref:mixture?dim=8&modes=6&separation=8", Some(200), 60),
@@ -43,8 +48,10 @@ const HARD: [(&str, &str, Option<usize>, u64); 10] = [
     ("ais", "ref:potts?side=6&states=10&coupling=1.5", Some(16), 100),
     ("ti", "ref:mixture?dim=8&modes=6&separation=8", None, 40),
     ("ais", "ref:memory", None, 100),
+    ("smc", "ref:memory", None, 100),
     ("ti", "ref:memory", None, 50),
     ("ais", "ref:memory?threshold=0.3&seed=2", None, 50),
+    ("smc", "ref:memory?threshold=0.3&seed=2", None, 50),
     ("importance", "ref:memory?threshold=0.6", None, 50),
 ];
 

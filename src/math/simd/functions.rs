@@ -62,6 +62,22 @@ pub fn softplus(x: f32) -> f32 {
     x.max(0.0) + log_1p(exp(-x.abs()))
 }
 
+/// [`sigmoid`] of each value.
+pub fn sigmoid_all(values: &mut [f32]) {
+    dispatch(
+        #[inline(always)]
+        || values.iter_mut().for_each(|x| *x = sigmoid(*x)),
+    );
+}
+
+/// [`softplus`] of each value.
+pub fn softplus_all(values: &mut [f32]) {
+    dispatch(
+        #[inline(always)]
+        || values.iter_mut().for_each(|x| *x = softplus(*x)),
+    );
+}
+
 /// Σ term(xᵢ) in sixteen f32 lanes that are emptied into an f64 every 64 rounds.
 #[inline(always)]
 fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
@@ -243,6 +259,13 @@ pub(super) mod tests {
             let (from, to) = (f64::from(from as f32), f64::from((from + step).min(1.0) as f32));
             let total = |term: &dyn Fn(f64) -> f64| values.iter().map(|&a| term(f64::from(a))).sum::<f64>();
             let (count, size, squares) = (values.len() as f64, total(&f64::abs), total(&|a| a * a));
+
+            let (mut sigmoids, mut softpluses) = (values.clone(), values.clone());
+            sigmoid_all(&mut sigmoids);
+            softplus_all(&mut softpluses);
+            for ((&x, s), p) in values.iter().zip(sigmoids).zip(softpluses) {
+                prop_assert_eq!((s, p), (super::sigmoid(x), super::softplus(x)));
+            }
 
             let found = sum_softplus(to as f32, &values);
             prop_assert!((found - total(&|a| exact_softplus(to * a))).abs() <= 2e-6 * (1.0 + size), "{found}");

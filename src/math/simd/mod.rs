@@ -14,7 +14,8 @@ mod normal;
 pub(crate) use draws::unit;
 pub use draws::{Lanes, draw_bits, draw_quads};
 pub use functions::{
-    dot, exp, log_1p, sigmoid, softplus, softplus_derivatives, softplus_difference, sum_softplus,
+    dot, exp, log_1p, sigmoid, sigmoid_all, softplus, softplus_all, softplus_derivatives,
+    softplus_difference, sum_softplus,
 };
 pub use normal::fill_normal;
 
