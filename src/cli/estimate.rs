@@ -118,7 +118,7 @@ impl Arguments {
             print::given(&["--chains", "--rungs", "--schedule", "--level", "--target-se", "--data"]);
         if is_exact(&estimate) && !ignored.is_empty() && !self.running.quiet {
             said.warnings.push(format!(
-                "{} is exact and ignores {}; --method ais would use them",
+                "{} is exact and ignores {}; --method smc would use them",
                 estimate.method,
                 ignored.join(", ")
             ));

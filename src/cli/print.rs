@@ -173,6 +173,11 @@ fn effort(estimate: &Estimate) -> String {
     if let Some(rungs) = figures.rungs {
         parts.push(format!("{rungs} rungs"));
     }
+    match figures.resamplings {
+        None | Some(0) => {}
+        Some(1) => parts.push("one resampling".into()),
+        Some(count) => parts.push(format!("{count} resamplings")),
+    }
     if let Some(ess) = figures.effective_sample_size {
         parts.push(format!("effective sample size {ess:.0}"));
     }

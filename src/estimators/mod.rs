@@ -12,6 +12,7 @@ use crate::wording::duration;
 
 pub mod ais;
 pub mod annealing;
+pub mod bar;
 pub mod closed_form;
 pub mod enumeration;
 pub mod estimate;
@@ -19,6 +20,7 @@ pub(crate) mod evidence;
 pub(crate) mod floor;
 pub mod importance;
 pub mod kaufman;
+pub mod mbar;
 pub mod monitor;
 pub mod phases;
 pub mod pilot;

@@ -45,16 +45,22 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
         vec![Series::unnamed(Colour::Main, Marks::Line(share.clone()))],
     );
     let end = |curve: &[[f64; 2]], digits| significant(curve[curve.len() - 1][1], digits);
+    let resampled = match estimate.diagnostics.resamplings {
+        None | Some(0) => String::new(),
+        Some(1) => ", one resampling".into(),
+        Some(count) => format!(", {count} resamplings"),
+    };
     Some(Figure {
         name: "variance",
         title: format!(
-            "{} rungs: variance of log-weights to {}, ESS to {} of the chains",
+            "{} rungs{resampled}: variance of log-weights to {}, ESS to {} of the chains",
             rungs.len(),
             end(&variance, 3),
             end(&share, 2)
         ),
         reading: "Good: the variance rises steadily and ends near or below one, and the ESS falls gently. Bad: a sudden step, \
-                  where the schedule has too few rungs or the chains do not mix."
+                  where the schedule has too few rungs or the chains do not mix. Where chains are \
+                  resampled the ESS starts again at one."
             .into(),
         panels: vec![upper, lower],
     })

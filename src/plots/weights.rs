@@ -46,10 +46,15 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
     ];
     let diagnostics = &estimate.diagnostics;
     let size = diagnostics.effective_sample_size.unwrap_or_else(|| weights.effective_sample_size());
+    let whose = if diagnostics.resamplings.is_some_and(|count| count > 0) {
+        format!("what {chains} chains became")
+    } else {
+        format!("{chains} chains")
+    };
     let shape = diagnostics.pareto_shape.map_or(String::new(), |shape| format!(", k̂ {}", decimals(shape, 2)));
     Some(Figure {
         name: "weights",
-        title: format!("Log-weights of {chains} chains: ESS {}{shape}", decimals(size, 0)),
+        title: format!("Log-weights of {whose}: ESS {}{shape}", decimals(size, 0)),
         reading: "Good: one hill, and under the outline, which shows what carries the estimate, many chains; k̂ below 0.7. \
                   Bad: the outline stands to the right of the hill, where a few chains decide everything."
             .into(),

@@ -128,7 +128,7 @@ fn support(
         answer.doubts.push(Warning::NoEvidence {
             reason: format!(
                 "in {dim} dimensions a scan of {points} states meets a mode only if its basin is wider than {resolution:.2} of {}, so a \
-                 narrower one may have been missed; compare with --method ais",
+                 narrower one may have been missed; compare with --method smc",
                 if density.is_bounded() { "the box" } else { "its distance" }
             ),
         });
@@ -199,7 +199,7 @@ fn accept(answer: Answer, density: &Density, settings: &Settings) -> Result<Answ
     Err(Error::NotReached {
         estimator: NAME,
         message: format!(
-            "the relative error is about {:.1e} after {} energies, at most {worst:.0e} is acceptable; try annealing (--method ais), \
+            "the relative error is about {:.1e} after {} energies, at most {worst:.0e} is acceptable; try annealing (--method smc), \
              or a longer --max-time",
             answer.error,
             density.evaluations()

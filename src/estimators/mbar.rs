@@ -1,0 +1,554 @@
+//! The multistate acceptance ratio: log of the partition functions of many states at once, from samples of all of them.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use rand::RngExt;
+use rayon::prelude::*;
+
+use super::bar::bar;
+use crate::error::{Error, Result};
+use crate::math::linear::{BadPivot, Cholesky};
+use crate::math::{Stream, log_sum_exp, products, statistics};
+
+/// Parts that samples are cut into, whatever the number of threads, so that sums come out the same.
+const PARTS: usize = 64;
+/// Newton steps after which the equations count as unsolved.
+const MOST_STEPS: usize = 200;
+/// Step, in nats, below which they are solved: Newton's method doubles the digits in each.
+const SOLVED: f64 = 1e-9;
+/// Nats that a solution may move before the table of Boltzmann factors is made anew around it.
+const FAR: f64 = 30.0;
+
+/// Reduced energies of samples: what free-energy programs call u_kn and N_k.
+///
+/// Row k holds the reduced energy u_k(x) = −log f_k(x) of every sample at state k; samples are ordered by the state that they were
+/// drawn from, `counts[k]` from state k. States without samples (count 0) are allowed: their log Z is found by reweighting.
+#[derive(Clone, Copy, Debug)]
+pub struct Reduced<'a> {
+    energies: ArrayView2<'a, f64>,
+    counts: &'a [usize],
+}
+
+impl<'a> Reduced<'a> {
+    /// Energies as (states, samples).
+    ///
+    /// # Errors
+    /// [`Error::Data`] where shapes do not fit, an energy is NaN or −∞, or a sample has energy +∞ at every state with samples.
+    pub fn new(energies: ArrayView2<'a, f64>, counts: &'a [usize]) -> Result<Self> {
+        let (states, samples) = energies.dim();
+        if counts.len() != states {
+            return Err(Error::data(format!(
+                "u_kn has {states} rows but N_k {} entries; one per state",
+                counts.len()
+            )));
+        }
+        let total: usize = counts.iter().sum();
+        if total != samples {
+            return Err(Error::data(format!(
+                "N_k adds up to {total}, but u_kn has {samples} columns; one per sample"
+            )));
+        }
+        if samples == 0 {
+            return Err(Error::data("no samples: N_k is zero for every state"));
+        }
+        for ((state, sample), &energy) in energies.indexed_iter() {
+            if energy.is_nan() || energy == f64::NEG_INFINITY {
+                return Err(Error::data(format!(
+                    "the energy of sample {sample} at state {state} is {energy}; it must be finite or +inf"
+                )));
+            }
+        }
+        let lost =
+            (0..samples).find(|&n| (0..states).all(|k| counts[k] == 0 || energies[[k, n]] == f64::INFINITY));
+        if let Some(sample) = lost {
+            return Err(Error::data(format!(
+                "sample {sample} has energy +inf at every state that was sampled, so it can be a sample of none"
+            )));
+        }
+        Ok(Self { energies, counts })
+    }
+
+    /// The state that each sample was drawn from.
+    fn origins(&self) -> impl Iterator<Item = usize> + 'a {
+        let counts = self.counts;
+        counts.iter().enumerate().flat_map(|(state, &count)| std::iter::repeat_n(state, count))
+    }
+
+    /// The samples of each state.
+    fn ranges(&self) -> Vec<std::ops::Range<usize>> {
+        let mut from = 0;
+        self.counts
+            .iter()
+            .map(|&count| {
+                from += count;
+                from - count..from
+            })
+            .collect()
+    }
+
+    fn sampled(&self) -> Vec<usize> {
+        (0..self.counts.len()).filter(|&k| self.counts[k] > 0).collect()
+    }
+
+    /// log Z of the sampled states, each from the one before it by the acceptance ratio: where the multistate equations start.
+    fn first_guess(&self, sampled: &[usize]) -> Result<Vec<f64>> {
+        let ranges = self.ranges();
+        let mut guess = vec![0.0];
+        for pair in sampled.windows(2) {
+            let (low, high) = (pair[0], pair[1]);
+            let gains = |of: usize, to: usize| -> Vec<f64> {
+                let range = ranges[of].clone();
+                let (from, to) =
+                    (self.energies.slice(s![of, range.clone()]), self.energies.slice(s![to, range]));
+                from.iter()
+                    .zip(to)
+                    .map(|(from, to)| if from.is_infinite() { f64::NEG_INFINITY } else { from - to })
+                    .collect()
+            };
+            let step = bar(&gains(low, high), &gains(high, low)).map_or(0.0, |ratio| ratio.log_ratio);
+            guess.push(guess[guess.len() - 1] + step);
+        }
+        Ok(guess)
+    }
+}
+
+/// The solution of the multistate acceptance-ratio equations.
+#[derive(Clone, Debug)]
+pub struct Mbar {
+    /// log Z_k − log Z₀.
+    pub log_z: Array1<f64>,
+    /// Newton steps that it took.
+    pub steps: usize,
+    counts: Vec<usize>,
+    /// W_nk = e^{−u_k(x_n)} / (Z_k Σ_j N_j e^{−u_j(x_n)}/Z_j), (samples, states): each column adds up to one.
+    weights: Array2<f64>,
+    /// Sampled states but the first, and the factor of their curvature.
+    others: Vec<usize>,
+    curvature: Cholesky,
+}
+
+impl Mbar {
+    /// Solves for all log Z at once (Shirts & Chodera 2008, doi:10.1063/1.2978177).
+    ///
+    /// With f_k = −log Z_k the equations Σ_n N_k e^{f_k − u_k(x_n)} / Σ_j N_j e^{f_j − u_j(x_n)} = N_k are the gradient of a convex
+    /// function, which Newton's method with a line search brings to its minimum from the pairwise acceptance ratios. The order of
+    /// states matters to where that starts only.
+    ///
+    /// # Errors
+    /// [`Error::NotReached`] where some states have no overlap with the rest, so that the minimum is not unique, and where the
+    /// method does not converge: there is no number then.
+    pub fn solve(samples: Reduced<'_>) -> Result<Self> {
+        let sampled = samples.sampled();
+        let guess = samples.first_guess(&sampled)?;
+        let solution = Newton::new(samples, &sampled, &guess).solve(samples, None)?;
+        let curvature = solution.factor().map_err(|pivot| no_overlap(sampled[pivot.index + 1]))?;
+        let energies = samples.energies;
+        let log_totals: Vec<f64> = solution.log_totals();
+        let mut log_z = Array1::zeros(energies.nrows());
+        let mut weights = Array2::zeros((energies.ncols(), energies.nrows()));
+        for state in 0..energies.nrows() {
+            let row = energies.row(state);
+            let logs: Vec<f64> = row.iter().zip(&log_totals).map(|(u, total)| -u - total).collect();
+            let whole = log_sum_exp(&logs);
+            if whole == f64::NEG_INFINITY {
+                return Err(no_overlap(state));
+            }
+            log_z[state] = whole;
+            weights
+                .column_mut(state)
+                .iter_mut()
+                .zip(&logs)
+                .for_each(|(weight, log)| *weight = (log - whole).exp());
+        }
+        log_z -= log_z[0];
+        Ok(Self {
+            log_z,
+            steps: solution.steps,
+            counts: samples.counts.to_vec(),
+            weights,
+            others: sampled[1..].to_vec(),
+            curvature,
+        })
+    }
+
+    /// W_nk, (samples, states).
+    #[must_use]
+    pub fn weights(&self) -> ArrayView2<'_, f64> {
+        self.weights.view()
+    }
+
+    /// O_ij = N_j Σ_n W_ni W_nj: the chance that a sample which looks like one of state i is one of state j; rows add up to one.
+    /// Neighbours below 0.03 hardly know of each other (Klimovich, Shirts & Mobley 2015, doi:10.1007/s10822-015-9840-9).
+    #[must_use]
+    pub fn overlap(&self) -> Array2<f64> {
+        let counts: Array1<f64> = self.counts.iter().map(|&count| count as f64).collect();
+        self.products() * counts
+    }
+
+    /// 1 / Σ_n W_nk²: how many samples each state's averages are worth.
+    #[must_use]
+    pub fn effective_samples(&self) -> Array1<f64> {
+        self.weights.map_axis(Axis(0), |column| 1.0 / column.dot(&column))
+    }
+
+    /// Asymptotic covariance of log Z_k − log Z₀ for independent samples (Shirts & Chodera 2008, eq. 8; Kong, McCullagh, Meng,
+    /// Nicolae & Tan 2003, doi:10.1111/1467-9868.00404).
+    ///
+    /// Where neighbouring samples of a state are correlated it is too small by their statistical inefficiency: thin them first, or
+    /// ask for [`Mbar::covariance_of_clusters`].
+    #[must_use]
+    pub fn covariance(&self) -> Array2<f64> {
+        let products = self.products();
+        let states = self.counts.len();
+        // Column k solves H x = N A d for the contrast d = e_k − e_0 among sampled states, and follows for the others.
+        let mut solved = Array2::zeros((states, states));
+        for k in 1..states {
+            let target: Array1<f64> = &products.column(k) - &products.column(0);
+            let right = self.others.iter().map(|&j| self.counts[j] as f64 * target[j]).collect();
+            let x = self.curvature.solve(right);
+            let mut all = Array1::<f64>::zeros(states);
+            self.others.iter().zip(&x).for_each(|(&j, x)| all[j] = *x);
+            let weighted: Array1<f64> =
+                all.iter().zip(&self.counts).map(|(x, &count)| x * count as f64).collect();
+            // x = A (N x + d), which the sampled states satisfy already up to a constant.
+            let x = products.dot(&weighted) + target;
+            let zero = x[0];
+            solved.column_mut(k).assign(&x.mapv(|x| x - zero));
+        }
+        symmetric(solved)
+    }
+
+    /// Covariance of log Z_k − log Z₀ where samples of one cluster (a chain, or all rungs of one tempering system) depend on each
+    /// other in whatever way, and clusters do not: the spread of what each cluster adds to the equations, H⁻¹ (Σ_c s_c s_cᵀ) H⁻¹,
+    /// carried to log Z, with (C/(C−1)) for C clusters. No autocorrelation time is needed.
+    ///
+    /// # Panics
+    /// Unless there is a cluster for each sample.
+    #[must_use]
+    pub fn covariance_of_clusters(&self, clusters: &[usize]) -> Array2<f64> {
+        assert_eq!(clusters.len(), self.weights.nrows(), "a cluster for each sample");
+        let number = clusters.iter().max().map_or(0, |most| most + 1);
+        let changes = self.changes(clusters, number);
+        let scale = number as f64 / (number as f64 - 1.0);
+        changes.t().dot(&changes) * scale
+    }
+
+    /// By how much each cluster moves log Z_k − log Z₀ to first order, (clusters, states).
+    fn changes(&self, clusters: &[usize], number: usize) -> Array2<f64> {
+        let states = self.counts.len();
+        let counts: Array1<f64> = self.counts.iter().map(|&count| count as f64).collect();
+        // Sums over clusters of W_nk less its mean over the samples of the same origin, which no resampling of clusters changes.
+        let mut means = Array2::<f64>::zeros((states, states));
+        let origins: Vec<usize> = origins(&self.counts).collect();
+        for (row, &origin) in self.weights.rows().into_iter().zip(&origins) {
+            let mut mean = means.row_mut(origin);
+            mean.scaled_add(1.0 / counts[origin], &row);
+        }
+        let mut sums = Array2::<f64>::zeros((number, states));
+        for ((row, &origin), &cluster) in self.weights.rows().into_iter().zip(&origins).zip(clusters) {
+            let mut sum = sums.row_mut(cluster);
+            sum += &row;
+            sum -= &means.row(origin);
+        }
+        let products = self.products();
+        for mut sum in sums.rows_mut() {
+            // δ(log Z) among sampled states solves H δ = N s; all then follow from δ = s + A N δ.
+            let right = self.others.iter().map(|&j| counts[j] * (sum[j])).collect();
+            let moved = self.curvature.solve(right);
+            let mut all = Array1::<f64>::zeros(states);
+            self.others.iter().zip(&moved).for_each(|(&j, x)| all[j] = *x);
+            let full = products.dot(&(&all * &counts)) + &sum;
+            let zero = full[0];
+            sum.assign(&full.mapv(|x| x - zero));
+        }
+        sums
+    }
+
+    /// log Z_k − log Z₀ of `replicates` bootstrap samples, (replicates, states): clusters are drawn with replacement, or samples
+    /// within each state where `clusters` is `None`.
+    ///
+    /// # Errors
+    /// As [`Mbar::solve`], for a replicate.
+    pub fn bootstrap(
+        &self,
+        samples: Reduced<'_>,
+        clusters: Option<&[usize]>,
+        replicates: usize,
+        stream: Stream,
+    ) -> Result<Array2<f64>> {
+        let sampled = samples.sampled();
+        let start: Vec<f64> = sampled.iter().map(|&k| self.log_z[k]).collect();
+        let newton = Newton::new(samples, &sampled, &start);
+        let mut rows = Array2::zeros((replicates, self.counts.len()));
+        for (replicate, mut row) in rows.rows_mut().into_iter().enumerate() {
+            let times = redrawn(&self.counts, clusters, stream.child(replicate as u64));
+            let solution = newton.solve(samples, Some(&times))?;
+            let log_totals = solution.log_totals();
+            for (state, value) in row.iter_mut().enumerate() {
+                let terms: Vec<f64> = samples
+                    .energies
+                    .row(state)
+                    .iter()
+                    .zip(&log_totals)
+                    .zip(&times)
+                    .map(|((u, total), times)| times.ln() - u - total)
+                    .collect();
+                *value = log_sum_exp(&terms);
+            }
+            let zero = row[0];
+            row -= zero;
+        }
+        Ok(rows)
+    }
+
+    /// WᵀW.
+    fn products(&self) -> Array2<f64> {
+        let rows = self.weights.nrows().div_ceil(PARTS);
+        let parts: Vec<Array2<f64>> = self
+            .weights
+            .axis_chunks_iter(Axis(0), rows)
+            .into_par_iter()
+            .map(|part| square(part.view()))
+            .collect();
+        parts.into_iter().reduce(|sum, part| sum + part).expect("there are samples")
+    }
+}
+
+/// Statistical inefficiency of a state's samples, in the order in which they were taken: the integrated autocorrelation time of the
+/// difference between the energies at the next state (or the one before the last) and its own.
+#[must_use]
+pub fn inefficiencies(samples: Reduced<'_>) -> Vec<f64> {
+    let states = samples.counts.len();
+    let of = |(state, range): (usize, std::ops::Range<usize>)| {
+        let other = if state + 1 < states { state + 1 } else { state.saturating_sub(1) };
+        let own = samples.energies.slice(s![state, range.clone()]);
+        let next = samples.energies.slice(s![other, range]);
+        let series: Vec<f64> = if other == state { own.to_vec() } else { (&next - &own).to_vec() };
+        if series.iter().all(|x| x.is_finite()) { statistics::autocorrelation_time(&series) } else { 1.0 }
+    };
+    samples.ranges().into_iter().enumerate().map(of).collect()
+}
+
+/// How often each sample is drawn.
+fn redrawn(counts: &[usize], clusters: Option<&[usize]>, stream: Stream) -> Vec<f64> {
+    let mut generator = stream.generator();
+    let total: usize = counts.iter().sum();
+    if let Some(clusters) = clusters {
+        let number = clusters.iter().max().map_or(0, |most| most + 1);
+        let mut times = vec![0.0; number];
+        (0..number).for_each(|_| times[generator.random_range(0..number)] += 1.0);
+        return clusters.iter().map(|&cluster| times[cluster]).collect();
+    }
+    let mut times = vec![0.0; total];
+    let mut from = 0;
+    for &count in counts {
+        (0..count).for_each(|_| times[from + generator.random_range(0..count)] += 1.0);
+        from += count;
+    }
+    times
+}
+
+/// The state that each sample was drawn from.
+fn origins(counts: &[usize]) -> impl Iterator<Item = usize> + '_ {
+    counts.iter().enumerate().flat_map(|(state, &count)| std::iter::repeat_n(state, count))
+}
+
+fn no_overlap(state: usize) -> Error {
+    Error::NotReached {
+        estimator: "mbar",
+        message: format!(
+            "state {state} does not overlap with those before it, so their log Z cannot be compared; put states between them, or \
+             draw more samples"
+        ),
+    }
+}
+
+/// MᵀM on the calling thread.
+fn square(matrix: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut out = Array2::zeros((matrix.ncols(), matrix.ncols()));
+    products::multiply(matrix.t(), matrix, out.view_mut());
+    out
+}
+
+fn symmetric(matrix: Array2<f64>) -> Array2<f64> {
+    let sum = &matrix + &matrix.t();
+    0.5 * sum
+}
+
+/// Newton's method on Σ_n log Σ_k N_k e^{f_k − u_k(x_n)} − Σ_k N_k f_k over the sampled states.
+#[derive(Clone)]
+struct Newton<'a> {
+    sampled: &'a [usize],
+    /// f at which `factors` is made.
+    base: Array1<f64>,
+    /// e^{base_k − u_k(x_n) − top_n}, (samples, sampled states): no exponential is taken in a step.
+    factors: Array2<f64>,
+    /// max_k base_k − u_k(x_n).
+    tops: Vec<f64>,
+    /// f − base.
+    shift: Array1<f64>,
+    /// How many samples each state has, as they count.
+    counts: Array1<f64>,
+    curvature: Array2<f64>,
+    steps: usize,
+}
+
+impl<'a> Newton<'a> {
+    fn new(samples: Reduced<'_>, sampled: &'a [usize], log_z: &[f64]) -> Self {
+        let base: Array1<f64> = log_z.iter().map(|log_z| -log_z).collect();
+        let counts = sampled.iter().map(|&k| samples.counts[k] as f64).collect();
+        let (factors, tops) = factors(samples.energies, sampled, base.view());
+        let (shift, curvature) = (Array1::zeros(sampled.len()), Array2::zeros((0, 0)));
+        Self { sampled, base, factors, tops, shift, counts, curvature, steps: 0 }
+    }
+
+    /// The minimum; `times` says how often each sample counts.
+    fn solve(&self, samples: Reduced<'_>, times: Option<&[f64]>) -> Result<Self> {
+        let mut at = self.clone();
+        if let Some(times) = times {
+            let mut counts = vec![0.0; samples.counts.len()];
+            samples.origins().zip(times).for_each(|(origin, times)| counts[origin] += times);
+            at.counts = self.sampled.iter().map(|&k| counts[k]).collect();
+        }
+        let mut damping = 0.0;
+        for step in 1..=MOST_STEPS {
+            at.steps = step;
+            let (value, gradient, curvature) = at.evaluate(at.shift.view(), times, true);
+            at.curvature = curvature;
+            let Some(direction) = at.direction(&gradient, &mut damping) else { break };
+            let size = direction.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            if size < SOLVED {
+                at.shift += &direction;
+                return Ok(at);
+            }
+            let slope = gradient.dot(&direction);
+            let mut length = 1.0;
+            let moved = loop {
+                let next = &at.shift + &(length * &direction);
+                let found = at.evaluate(next.view(), times, false).0;
+                // Near the minimum the decrease drowns in rounding.
+                if found <= value + 1e-4 * length * slope + 1e-13 * value.abs() {
+                    break Some(next);
+                }
+                length *= 0.5;
+                if length < 1e-10 {
+                    break None;
+                }
+            };
+            let Some(next) = moved else { break };
+            at.shift = next;
+            if at.shift.iter().any(|shift| shift.abs() > FAR) {
+                at.base += &at.shift;
+                at.shift.fill(0.0);
+                (at.factors, at.tops) = factors(samples.energies, self.sampled, at.base.view());
+            }
+        }
+        Err(Error::NotReached {
+            estimator: "mbar",
+            message: format!(
+                "the equations were not solved in {} Newton steps, which is a sign of states that hardly overlap; put states between \
+                 them, or draw more samples",
+                at.steps
+            ),
+        })
+    }
+
+    /// The Newton direction with the first state held, damped where the curvature is singular to working precision.
+    fn direction(&self, gradient: &Array1<f64>, damping: &mut f64) -> Option<Array1<f64>> {
+        while *damping <= 1.0 {
+            let mut curvature = self.curvature.slice(s![1.., 1..]).to_owned();
+            curvature
+                .diag_mut()
+                .iter_mut()
+                .zip(self.counts.iter().skip(1))
+                .for_each(|(h, n)| *h += *damping * n);
+            if let Ok(factor) = Cholesky::new(curvature.view()) {
+                let inner = factor.solve(gradient.slice(s![1..]).mapv(|g| -g));
+                *damping = if *damping < 1e-12 { 0.0 } else { *damping * 0.01 };
+                return Some(std::iter::once(0.0).chain(inner).collect());
+            }
+            *damping = (*damping * 100.0).max(1e-12);
+        }
+        None
+    }
+
+    /// The function (but for a constant), its gradient, and its curvature where asked for.
+    fn evaluate(
+        &self,
+        shift: ArrayView1<'_, f64>,
+        times: Option<&[f64]>,
+        curved: bool,
+    ) -> (f64, Array1<f64>, Array2<f64>) {
+        let scale: Array1<f64> =
+            shift.iter().zip(&self.counts).map(|(shift, count)| count * shift.exp()).collect();
+        let states = scale.len();
+        let rows = self.factors.nrows().div_ceil(PARTS);
+        let parts: Vec<_> = self
+            .factors
+            .axis_chunks_iter(Axis(0), rows)
+            .into_par_iter()
+            .enumerate()
+            .map(|(part, factors)| {
+                let mut value = 0.0;
+                let mut sums = Array1::<f64>::zeros(states);
+                let mut shares = if curved { factors.to_owned() } else { Array2::zeros((0, 0)) };
+                for (i, row) in factors.rows().into_iter().enumerate() {
+                    let total = row.dot(&scale);
+                    let times = times.map_or(1.0, |times| times[part * rows + i]);
+                    value += if times > 0.0 { times * total.ln() } else { 0.0 };
+                    if curved {
+                        let mut share = shares.row_mut(i);
+                        share *= &scale;
+                        share *= times.sqrt() / total;
+                        sums.scaled_add(times.sqrt(), &share);
+                    }
+                }
+                (value, sums, if curved { square(shares.view()) } else { shares })
+            })
+            .collect();
+        let (mut value, mut sums, mut products) =
+            (0.0, Array1::<f64>::zeros(states), Array2::<f64>::zeros((0, 0)));
+        for (part_value, part_sums, part_products) in parts {
+            value += part_value;
+            sums += &part_sums;
+            products = if products.is_empty() { part_products } else { products + part_products };
+        }
+        value -= self.counts.dot(&shift);
+        let gradient = &sums - &self.counts;
+        let curvature = if curved { Array2::from_diag(&sums) - products } else { products };
+        (value, gradient, curvature)
+    }
+
+    fn factor(&self) -> std::result::Result<Cholesky, BadPivot> {
+        Cholesky::new(self.curvature.slice(s![1.., 1..]))
+    }
+
+    /// log Σ_k N_k e^{f_k − u_k(x_n)} of every sample.
+    fn log_totals(&self) -> Vec<f64> {
+        let scale: Array1<f64> =
+            self.shift.iter().zip(&self.counts).map(|(shift, count)| count * shift.exp()).collect();
+        self.factors.rows().into_iter().zip(&self.tops).map(|(row, top)| row.dot(&scale).ln() + top).collect()
+    }
+}
+
+fn factors(
+    energies: ArrayView2<'_, f64>,
+    sampled: &[usize],
+    base: ArrayView1<'_, f64>,
+) -> (Array2<f64>, Vec<f64>) {
+    let mut factors = Array2::zeros((energies.ncols(), sampled.len()));
+    let tops = factors
+        .axis_iter_mut(Axis(0))
+        .into_par_iter()
+        .enumerate()
+        .map(|(sample, mut row)| {
+            let mut top = f64::NEG_INFINITY;
+            for ((value, &state), base) in row.iter_mut().zip(sampled).zip(base) {
+                *value = base - energies[[state, sample]];
+                top = top.max(*value);
+            }
+            row.mapv_inplace(|value| (value - top).exp());
+            top
+        })
+        .collect();
+    (factors, tops)
+}
