@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use lnz::estimators::annealing::{self, Resampling};
 use lnz::estimators::phases::Phases;
-use lnz::estimators::{Settings, Silent, pilot, quickest_exact, tempering};
+use lnz::estimators::tempering::analyses::{NAMES, analyse};
+use lnz::estimators::tempering::{Length, ladder};
+use lnz::estimators::{Settings, Silent, pilot, quickest_exact};
 use lnz::math::{LogWeights, Stream, statistics};
 use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
 use lnz::paths::{BLOCK, Move, Path, Population, Schedule};
@@ -98,17 +100,25 @@ fn resampled(model: &Arc<dyn Model>, most: f64) {
 fn tempered(model: &Arc<dyn Model>, most: f64) {
     let truth = exact(model);
     let (path, schedule) = prepared(model, 8);
-    let errors: Vec<f64> = (0..SEEDS)
-        .map(|seed| {
-            let run =
-                tempering::run(path.as_ref(), &schedule, 16, 50, 200, Stream::new(seed), &Silent).unwrap();
-            assert!(run.swap_rates.iter().all(|rate| *rate > 0.05), "{:?}", run.swap_rates);
-            let (log_ratio, std_err) = run.stepping_stone();
-            assert!(std_err < 3.0 * most, "{std_err}");
-            path.log_z_reference() + log_ratio - truth
-        })
-        .collect();
-    check("tempering", &errors, most);
+    let mut ways: [(Vec<f64>, Vec<f64>); 5] = Default::default();
+    for seed in 0..2 * SEEDS {
+        let length = Length { burn_in: 50, rounds: 200, every: 2 };
+        let run = ladder::run(path.as_ref(), &schedule, 16, length, Stream::new(seed), &Silent).unwrap();
+        assert!(run.swap_rates.iter().all(|rate| *rate > 0.05), "{:?}", run.swap_rates);
+        assert!(run.round_trips.iter().sum::<u64>() > 100, "{:?}", run.round_trips);
+        let found = analyse(&run.samples).unwrap();
+        for ((errors, scores), way) in ways.iter_mut().zip(&found) {
+            let error = path.log_z_reference() + way.log_z - truth;
+            errors.push(error);
+            scores.push(error / way.std_err);
+        }
+    }
+    for ((errors, scores), name) in ways.iter().zip(NAMES) {
+        check(name, errors, most);
+        let sd = statistics::variance(scores).sqrt();
+        // 1.07 for error bars from 16 systems, and a tenth of it uncertain.
+        assert!((0.7..1.5).contains(&sd), "{name}: sd of z {sd}");
+    }
 }
 
 #[test]

@@ -113,6 +113,8 @@ fn clusters_see_what_repeats() {
     let right = std_errs(&single.covariance())[2];
     assert!((naive - 0.5 * right).abs() < 1e-9, "{naive} for half of {right}");
     assert!((honest / right - 1.0).abs() < 0.1, "{honest} for {right}");
+    let in_time = std_errs(&solved.covariance_in_time(&[4.0; 3]))[2];
+    assert!((in_time / right - 1.0).abs() < 0.1, "{in_time} for {right}");
     let times = inefficiencies(Reduced::new(energies.view(), &[240, 240, 240]).unwrap());
     assert!(times.iter().all(|time| (2.5..6.5).contains(time)), "{times:?}");
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lnz::estimators::{self, Estimate, Estimator, Guarantee, Settings};
 use lnz::io::RunRecord;
+use lnz::io::energies::write_energies;
 use lnz::io::record::{DataRecord, ModelRecord};
 use lnz::models::Model;
 
@@ -20,6 +21,9 @@ use super::{Report, output, print};
 const SOON: f64 = 10.0;
 /// Most memory that `auto` gives to one, in bytes.
 const SMALL: f64 = 4e9;
+
+/// What the name of a tempering run's energies ends in, where its record's ends in `json`.
+pub(crate) const ENERGIES: &str = "energies.npz";
 
 /// Options that a record holds.
 const RECORDED: &[&str] = &[
@@ -46,6 +50,9 @@ pub(crate) struct Arguments {
     /// auto (exact where that takes under ten seconds, else smc), or a name from lnz list
     #[arg(long, value_name = "NAME", default_value = "auto")]
     method: String,
+    /// Which estimators to show side by side on the states of a tempering run, of mbar, bar, stepping-stone, ti [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    with: Vec<Way>,
     #[command(flatten)]
     effort: Effort,
     #[command(flatten)]
@@ -70,6 +77,31 @@ pub(crate) struct Arguments {
     running: Running,
 }
 
+/// Estimators on the states of a tempering run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Mbar,
+    Bar,
+    SteppingStone,
+    Ti,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mbar => "mbar",
+            Self::Bar => "bar",
+            Self::SteppingStone => "stepping-stone",
+            Self::Ti => "ti",
+        }
+    }
+
+    /// Stepping stones go up and down.
+    fn includes(self, analysis: &str) -> bool {
+        analysis.starts_with(self.name())
+    }
+}
+
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
@@ -79,6 +111,7 @@ impl Arguments {
         inputs.extend(self.walk.schedule_file());
         if let Some(path) = &self.out {
             output::check(path, &["json"], &inputs)?;
+            output::check(&path.with_extension(ENERGIES), &["npz"], &inputs)?;
         }
         self.pictures.check()?;
         let replayed = match &self.replay {
@@ -89,8 +122,21 @@ impl Arguments {
             Some((path, record)) => self.again(path, record)?,
             None => self.asked()?,
         };
+        if !self.with.is_empty() && task.estimator.name() != "tempering" {
+            let given = self.with.iter().map(|way| way.name()).collect::<Vec<_>>().join(",");
+            let expected =
+                format!("these work on the states of --method tempering, not of {}", task.estimator.name());
+            return Err(setting("--with", given, expected).into());
+        }
         let model = &task.source.model;
-        let estimate = task.estimator.estimate(model, &task.settings, &Progress::new(self.running.quiet))?;
+        let mut estimate =
+            task.estimator.estimate(model, &task.settings, &Progress::new(self.running.quiet))?;
+        if !self.with.is_empty() {
+            estimate
+                .diagnostics
+                .analyses
+                .retain(|found| self.with.iter().any(|way| way.includes(&found.name)));
+        }
         let record = RunRecord::new(
             task.command,
             ModelRecord::new(model, &task.source.name, &task.source.digest),
@@ -100,6 +146,10 @@ impl Arguments {
             &estimate,
         );
         if let Some(path) = &self.out {
+            if let Some((samples, reference)) = &estimate.trace.samples {
+                write_energies(&path.with_extension(ENERGIES), samples, *reference)
+                    .map_err(output::failed)?;
+            }
             record.write(path).map_err(output::failed)?;
         }
         self.pictures.draw(|| pictures::of_run(&record, Some(model)))?;

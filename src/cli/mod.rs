@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod analyse;
 mod arguments;
 mod compare;
 mod estimate;
@@ -43,6 +44,7 @@ enum Command {
     Exact(exact::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
+    Analyse(analyse::Arguments),
     Verify(verify::Arguments),
     Plot(plot::Arguments),
     Report(report::Arguments),
@@ -59,6 +61,7 @@ impl Arguments {
             Command::Exact(arguments) => arguments.run(),
             Command::Evaluate(arguments) => arguments.run(),
             Command::Compare(arguments) => arguments.run(),
+            Command::Analyse(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),
             Command::Plot(arguments) => arguments.run(),
             Command::Report(arguments) => arguments.run(),

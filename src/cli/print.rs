@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use lnz::estimators::tempering::Analysis;
 use lnz::estimators::{Direction, Estimate, Interval, Verdict, Warning};
 use lnz::io::record::to_json;
 use lnz::models::Space;
@@ -145,6 +146,7 @@ pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -
     if !effort.is_empty() {
         lines.push(("  effort", effort));
     }
+    lines.extend(analyses(&estimate.diagnostics.analyses));
     for (i, other) in estimate.diagnostics.evidence.iter().enumerate() {
         let says = other.says(estimate);
         let says = if other.agrees { says.to_owned() } else { says.to_uppercase() };
@@ -164,11 +166,21 @@ pub(crate) fn estimate(source: &Source, temperature: f64, estimate: &Estimate) -
     format!("{headline}\n{}", aligned(&lines))
 }
 
+/// Several estimators on the same states, a line each.
+pub(crate) fn analyses(analyses: &[Analysis]) -> Vec<(&'static str, String)> {
+    let line = |(i, way): (usize, &Analysis)| {
+        let text = format!("{}, {}", number(way.log_z, way.std_err), way.name);
+        (if i == 0 { "  analyses" } else { "" }, text)
+    };
+    analyses.iter().enumerate().map(line).collect()
+}
+
 fn effort(estimate: &Estimate) -> String {
     let figures = &estimate.diagnostics;
     let mut parts = Vec::new();
     if let Some(chains) = figures.chains {
-        parts.push(format!("{chains} chains"));
+        let what = if figures.swap_rates.is_empty() { "chains" } else { "systems" };
+        parts.push(format!("{chains} {what}"));
     }
     if let Some(rungs) = figures.rungs {
         parts.push(format!("{rungs} rungs"));
@@ -180,6 +192,14 @@ fn effort(estimate: &Estimate) -> String {
     }
     if let Some(ess) = figures.effective_sample_size {
         parts.push(format!("effective sample size {ess:.0}"));
+    }
+    if let Some(trips) = figures.round_trips {
+        let (least, most) = figures
+            .swap_rates
+            .iter()
+            .fold((f64::INFINITY, 0.0f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
+        parts.push(format!("exchanges accepted {:.0} to {:.0} %", 100.0 * least, 100.0 * most));
+        parts.push(format!("{trips} round trips"));
     }
     if let Some(shape) = figures.pareto_shape {
         parts.push(format!("Pareto shape {shape:.2}"));

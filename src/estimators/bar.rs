@@ -71,7 +71,7 @@ fn relative_variance(values: &[f64], shift: f64) -> f64 {
 }
 
 /// 1/(1 + e⁻ˣ), without overflow.
-fn fermi(x: f64) -> f64 {
+pub(super) fn fermi(x: f64) -> f64 {
     if x >= 0.0 {
         1.0 / (1.0 + (-x).exp())
     } else {

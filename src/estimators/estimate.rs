@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::Decisions;
+use super::tempering::{Analysis, Samples};
 use super::warnings::Warning;
 pub use crate::paths::Counts;
 
@@ -233,6 +234,15 @@ pub struct Diagnostics {
     /// Largest autocorrelation time over the rungs, in sweeps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autocorrelation_time: Option<f64>,
+    /// Mean probability that an exchange between neighbouring rungs of a tempering ladder is accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swap_rates: Vec<f64>,
+    /// How often states went from the reference to the model and back, in all systems together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trips: Option<u64>,
+    /// Several estimators on the same states, the reported one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub analyses: Vec<Analysis>,
     /// Independent answers to the same question.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
@@ -301,6 +311,9 @@ pub struct Trace {
     pub rungs: Vec<Rung>,
     /// log Ẑ and the like of each pilot.
     pub pilots: Vec<PilotRecord>,
+    /// Energies of the states that a tempering run kept, and log Z of its reference; a record has them in a file of their own.
+    #[serde(skip)]
+    pub samples: Option<(Samples, f64)>,
     /// What a replay follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decisions: Option<Decisions>,

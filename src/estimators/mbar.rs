@@ -218,8 +218,8 @@ impl Mbar {
     }
 
     /// Covariance of log Z_k − log Z₀ where samples of one cluster (a chain, or all rungs of one tempering system) depend on each
-    /// other in whatever way, and clusters do not: the spread of what each cluster adds to the equations, H⁻¹ (Σ_c s_c s_cᵀ) H⁻¹,
-    /// carried to log Z, with (C/(C−1)) for C clusters. No autocorrelation time is needed.
+    /// other in whatever way, and clusters do not: C/(C − 1) Σ_c δ_c δ_cᵀ over C clusters, δ_c by how much a cluster moves log Z to
+    /// first order. No autocorrelation time is needed.
     ///
     /// # Panics
     /// Unless there is a cluster for each sample.
@@ -227,40 +227,59 @@ impl Mbar {
     pub fn covariance_of_clusters(&self, clusters: &[usize]) -> Array2<f64> {
         assert_eq!(clusters.len(), self.weights.nrows(), "a cluster for each sample");
         let number = clusters.iter().max().map_or(0, |most| most + 1);
-        let changes = self.changes(clusters, number);
-        let scale = number as f64 / (number as f64 - 1.0);
-        changes.t().dot(&changes) * scale
-    }
-
-    /// By how much each cluster moves log Z_k − log Z₀ to first order, (clusters, states).
-    fn changes(&self, clusters: &[usize], number: usize) -> Array2<f64> {
-        let states = self.counts.len();
-        let counts: Array1<f64> = self.counts.iter().map(|&count| count as f64).collect();
-        // Sums over clusters of W_nk less its mean over the samples of the same origin, which no resampling of clusters changes.
-        let mut means = Array2::<f64>::zeros((states, states));
-        let origins: Vec<usize> = origins(&self.counts).collect();
-        for (row, &origin) in self.weights.rows().into_iter().zip(&origins) {
-            let mut mean = means.row_mut(origin);
-            mean.scaled_add(1.0 / counts[origin], &row);
-        }
-        let mut sums = Array2::<f64>::zeros((number, states));
-        for ((row, &origin), &cluster) in self.weights.rows().into_iter().zip(&origins).zip(clusters) {
+        let mut sums = Array2::<f64>::zeros((number, self.counts.len()));
+        for (row, &cluster) in self.centred().rows().into_iter().zip(clusters) {
             let mut sum = sums.row_mut(cluster);
             sum += &row;
-            sum -= &means.row(origin);
         }
-        let products = self.products();
-        for mut sum in sums.rows_mut() {
-            // δ(log Z) among sampled states solves H δ = N s; all then follow from δ = s + A N δ.
-            let right = self.others.iter().map(|&j| counts[j] * (sum[j])).collect();
-            let moved = self.curvature.solve(right);
-            let mut all = Array1::<f64>::zeros(states);
-            self.others.iter().zip(&moved).for_each(|(&j, x)| all[j] = *x);
-            let full = products.dot(&(&all * &counts)) + &sum;
-            let zero = full[0];
-            sum.assign(&full.mapv(|x| x - zero));
+        let moved = sums.dot(&self.response().t());
+        moved.t().dot(&moved) * (number as f64 / (number as f64 - 1.0))
+    }
+
+    /// Covariance of log Z_k − log Z₀ where samples of a state follow each other in time and are worth 1/g of independent ones:
+    /// Σ_n g δ_n δ_nᵀ, with g the statistical inefficiency of the state that sample n came from ([`inefficiencies`]).
+    ///
+    /// # Panics
+    /// Unless there is an inefficiency for each state.
+    #[must_use]
+    pub fn covariance_in_time(&self, inefficiencies: &[f64]) -> Array2<f64> {
+        assert_eq!(inefficiencies.len(), self.counts.len(), "an inefficiency for each state");
+        let mut centred = self.centred();
+        for (mut row, origin) in centred.rows_mut().into_iter().zip(origins(&self.counts)) {
+            row *= inefficiencies[origin].sqrt();
         }
-        sums
+        let response = self.response();
+        response.dot(&square(centred.view())).dot(&response.t())
+    }
+
+    /// W_nk less its mean over the samples that came from the same state: what no change of sample within a state changes.
+    fn centred(&self) -> Array2<f64> {
+        let states = self.counts.len();
+        let mut means = Array2::<f64>::zeros((states, states));
+        for (row, origin) in self.weights.rows().into_iter().zip(origins(&self.counts)) {
+            means.row_mut(origin).scaled_add(1.0 / self.counts[origin] as f64, &row);
+        }
+        let mut centred = self.weights.clone();
+        for (mut row, origin) in centred.rows_mut().into_iter().zip(origins(&self.counts)) {
+            row -= &means.row(origin);
+        }
+        centred
+    }
+
+    /// The derivative of log Z_k − log Z₀ by Σ_n W_nj, (k, j): among sampled states H δ = N s, and δ = s + A N δ for all.
+    fn response(&self) -> Array2<f64> {
+        let states = self.counts.len();
+        let counts: Array1<f64> = self.counts.iter().map(|&count| count as f64).collect();
+        let mut among = Array2::<f64>::zeros((states, states));
+        for (i, &j) in self.others.iter().enumerate() {
+            let mut right = Array1::zeros(self.others.len());
+            right[i] = counts[j];
+            let solved = self.curvature.solve(right);
+            self.others.iter().zip(&solved).for_each(|(&k, x)| among[[k, j]] = *x);
+        }
+        let response = (self.products() * &counts).dot(&among) + Array2::<f64>::eye(states);
+        let zero = response.row(0).to_owned();
+        response - zero
     }
 
     /// log Z_k − log Z₀ of `replicates` bootstrap samples, (replicates, states): clusters are drawn with replacement, or samples

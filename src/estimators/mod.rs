@@ -98,6 +98,7 @@ pub const REGISTRY: &[&dyn Estimator] = &[
     &smc::Smc,
     &reverse::ReverseAis,
     &reverse::Sandwich,
+    &tempering::Tempering,
     &thermodynamic::Thermodynamic,
     &importance::Importance,
 ];

@@ -89,6 +89,7 @@ impl Weighted {
                 rungs: run.rungs,
                 pilots: plan.records,
                 decisions: Some(plan.decisions),
+                samples: None,
                 draws,
             },
         })

@@ -177,6 +177,7 @@ impl Thermodynamic {
                 rungs: run.rungs(),
                 pilots: plan.records,
                 decisions: Some(plan.decisions),
+                samples: None,
                 draws: Vec::new(),
             },
         }
@@ -292,7 +293,7 @@ impl Integration {
 }
 
 /// Σ ½Δβ (g_k + g_{k+1}) − Δβ²/12 (g′_{k+1} − g′_k).
-fn corrected_trapezoid(betas: &[f64], values: &[f64], slopes: &[f64]) -> f64 {
+pub(super) fn corrected_trapezoid(betas: &[f64], values: &[f64], slopes: &[f64]) -> f64 {
     (1..betas.len())
         .map(|k| {
             let step = betas[k] - betas[k - 1];

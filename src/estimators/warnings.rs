@@ -76,6 +76,8 @@ pub enum Warning {
         /// The standard error it is held against.
         std_err: f64,
     },
+    /// No state of a tempering run went from the reference to the model and back.
+    NoRoundTrip,
     /// The error of numerical integration is not small against the sampling error.
     Discretisation {
         /// Its estimate, in nats.
@@ -141,6 +143,10 @@ impl fmt::Display for Warning {
                 f,
                 "chains were still drifting (worth about {lag:.3} nat, standard error {std_err:.3}); more rungs or sweeps bring \
                  them closer to equilibrium (--rungs)"
+            ),
+            Self::NoRoundTrip => f.write_str(
+                "no state went from the reference to the model and back, so the ladder did not help chains between modes; try more \
+                 rounds (a longer --max-time) or --rungs, or --method smc",
             ),
             Self::Discretisation { error, std_err } => write!(
                 f,

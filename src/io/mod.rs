@@ -12,6 +12,7 @@ mod bytes;
 mod csv;
 pub mod data;
 mod dtype;
+pub mod energies;
 mod format;
 mod idx;
 pub mod likelihoods;

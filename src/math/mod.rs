@@ -10,4 +10,4 @@ pub mod simd;
 pub mod statistics;
 
 pub use log_weights::{LogWeights, log_add_exp, log_mean_exp, log_sum_exp};
-pub use random::Stream;
+pub use random::{Generator, Stream};

@@ -1,0 +1,289 @@
+//! The ladder: independent systems with one chain per rung, and the exchanges between rungs.
+
+use ndarray::{Array2, s};
+use rand::RngExt;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::estimators::monitor::Monitor;
+use crate::math::{Generator, Stream};
+use crate::paths::{Counts, Move, Path, Population, Schedule};
+
+/// Steps that a rung's chains take where the rung below left them, before the first round.
+const SETTLING: usize = 10;
+
+/// States in equilibrium at every rung, as energies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    /// The rungs.
+    pub schedule: Schedule,
+    /// How many systems.
+    pub systems: usize,
+    /// Reduced energies −log f_k(x) at every rung k of every kept state, (K + 1, N): first all states of rung 0, then those of rung
+    /// 1 …, for each rung round by round, and within a round system by system.
+    pub energies: Array2<f64>,
+    /// ∂_β and ∂²_β of log f_β at the rung that a state was kept from, (2, N).
+    pub derivatives: Array2<f64>,
+}
+
+/// What independent tempering systems measured.
+#[derive(Debug)]
+pub struct Tempered {
+    /// What was kept.
+    pub samples: Samples,
+    /// Mean probability that an exchange between rungs k and k + 1 is accepted.
+    pub swap_rates: Vec<f64>,
+    /// How often states went from the reference to the model and back, in each system.
+    pub round_trips: Vec<u64>,
+    /// One population per rung, where it ended.
+    pub populations: Vec<Population>,
+    /// Work done.
+    pub counts: Counts,
+}
+
+impl Samples {
+    /// States kept from each rung.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.energies.ncols() / self.energies.nrows()
+    }
+
+    /// The system of each kept state.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<usize> {
+        (0..self.energies.ncols()).map(|n| n % self.systems).collect()
+    }
+}
+
+impl Tempered {
+    /// Λ = Σ of the rejection rates, the communication barrier.
+    #[must_use]
+    pub fn barrier(&self) -> f64 {
+        self.swap_rates.iter().map(|rate| 1.0 - rate).sum()
+    }
+}
+
+/// How long to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    /// Rounds before anything is measured.
+    pub burn_in: usize,
+    /// Rounds after that.
+    pub rounds: usize,
+    /// Every how many of these states are kept.
+    pub every: usize,
+}
+
+/// Runs `systems` independent ladders with one chain per rung, each round one kernel step at every rung and one sweep of exchanges,
+/// even pairs and odd pairs in turn (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464). Chain i of every rung's
+/// population belongs to system i. Each rung starts where the rung below it settled.
+///
+/// # Errors
+/// [`Error::NonFinite`](crate::Error::NonFinite) when a density ratio becomes NaN or +∞.
+pub fn run(
+    path: &dyn Path,
+    schedule: &Schedule,
+    systems: usize,
+    length: Length,
+    stream: Stream,
+    monitor: &dyn Monitor,
+) -> Result<Tempered> {
+    let mut ladder = Ladder::start(path, schedule, systems, stream)?;
+    for round in 0..length.burn_in {
+        ladder.round(round)?;
+        monitor.advance(1);
+    }
+    ladder.swaps.fill((0.0, 0.0));
+    ladder.visits.iter_mut().for_each(Visits::forget);
+    let kept = length.rounds / length.every;
+    let rungs = schedule.betas().len();
+    let mut energies = Array2::zeros((rungs, rungs * kept * systems));
+    let mut derivatives = Array2::zeros((2, rungs * kept * systems));
+    for round in 0..length.rounds {
+        ladder.round(length.burn_in + round)?;
+        if (round + 1) % length.every == 0 {
+            let at = (round + 1) / length.every - 1;
+            for (rung, (rows, slopes)) in ladder.measure().into_iter().enumerate() {
+                let from = (rung * kept + at) * systems;
+                energies.slice_mut(s![.., from..from + systems]).assign(&rows.t());
+                derivatives.slice_mut(s![.., from..from + systems]).assign(&slopes);
+            }
+        }
+        monitor.advance(1);
+    }
+    let mut counts = Counts::default();
+    ladder.populations.iter().for_each(|population| counts += population.counts());
+    Ok(Tempered {
+        samples: Samples { schedule: schedule.clone(), systems, energies, derivatives },
+        swap_rates: ladder.swaps.iter().map(|(sum, count)| sum / f64::max(*count, 1.0)).collect(),
+        round_trips: ladder.visits.iter().map(|visits| visits.round_trips).collect(),
+        populations: ladder.populations,
+        counts,
+    })
+}
+
+/// Chains of all systems on all rungs.
+struct Ladder<'a> {
+    betas: &'a [f64],
+    populations: Vec<Population>,
+    /// What chance each pair of rungs exchanges by, whatever thread it is on.
+    generators: Vec<Generator>,
+    /// Sum and number of acceptance probabilities of each pair.
+    swaps: Vec<(f64, f64)>,
+    visits: Vec<Visits>,
+}
+
+impl<'a> Ladder<'a> {
+    fn start(path: &dyn Path, schedule: &'a Schedule, systems: usize, stream: Stream) -> Result<Self> {
+        let betas = schedule.betas();
+        let mut populations = vec![Population::from_reference(path, systems, stream.child(0))];
+        for (k, &beta) in betas.iter().enumerate().skip(1) {
+            let below = populations[k - 1].states();
+            let mut population = Population::adopt(path, below.view(), stream.child(k as u64))?;
+            for _ in 0..SETTLING {
+                population.step(beta, Move::Forward);
+            }
+            populations.push(population);
+        }
+        let pairs = schedule.rungs();
+        let chance = stream.child(u64::MAX);
+        Ok(Self {
+            betas,
+            populations,
+            generators: (0..pairs).map(|k| chance.child(k as u64).generator()).collect(),
+            swaps: vec![(0.0, 0.0); pairs],
+            visits: (0..systems).map(|_| Visits::new(betas.len())).collect(),
+        })
+    }
+
+    /// A step at every rung, then exchanges between rungs k and k + 1 for all k of the parity of `round`. Two rungs that exchange do
+    /// all of it on one thread.
+    fn round(&mut self, round: usize) -> Result<()> {
+        let (betas, offset) = (self.betas, round % 2);
+        let (first, pairs) = self.populations.split_at_mut(offset);
+        let mut groups: Vec<(&mut [Population], Option<&mut Generator>)> = vec![(first, None)];
+        let mut generators = self.generators.iter_mut().skip(offset).step_by(2);
+        groups.extend(pairs.chunks_mut(2).map(|pair| (pair, generators.next())));
+        let work =
+            |(group, (populations, generator)): (usize, (&mut [Population], Option<&mut Generator>))| {
+                let k = if group == 0 { 0 } else { offset + 2 * (group - 1) };
+                for (population, &beta) in populations.iter_mut().zip(&betas[k..]) {
+                    population.step(beta, Move::Forward);
+                }
+                match (populations, generator) {
+                    ([low, high], Some(generator)) => {
+                        exchange((low, betas[k]), (high, betas[k + 1]), generator).map(|swapped| (k, swapped))
+                    }
+                    _ => Ok((k, Vec::new())),
+                }
+            };
+        let swapped: Vec<_> = groups.into_par_iter().enumerate().map(work).collect::<Result<_>>()?;
+        for (k, swapped) in swapped {
+            for (system, swap) in swapped.into_iter().enumerate() {
+                self.swaps[k].0 += swap.probability;
+                self.swaps[k].1 += 1.0;
+                if swap.accepted {
+                    self.visits[system].exchange(k);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of every rung, energies at all rungs (systems, K + 1) and derivatives at its own (2, systems).
+    fn measure(&mut self) -> Vec<(Array2<f64>, Array2<f64>)> {
+        let betas = self.betas;
+        let of_rung = |(population, &beta): (&mut Population, &f64)| {
+            let energies = -population.log_density(betas);
+            let mut slopes = Array2::zeros((population.chains(), 2));
+            population.map_blocks(&mut slopes, |block, mut rows| {
+                let (mut first, mut second) = (vec![0.0; block.chains()], vec![0.0; block.chains()]);
+                block.derivatives(beta, &mut first, &mut second);
+                for (mut row, (first, second)) in rows.rows_mut().into_iter().zip(first.iter().zip(&second)) {
+                    row[0] = *first;
+                    row[1] = *second;
+                }
+            });
+            (energies, slopes.reversed_axes())
+        };
+        self.populations.par_iter_mut().zip(betas).map(of_rung).collect()
+    }
+}
+
+/// One exchange of one system.
+struct Swap {
+    probability: f64,
+    accepted: bool,
+}
+
+/// Exchanges chains of two rungs.
+fn exchange(
+    (low, below): (&mut Population, f64),
+    (high, above): (&mut Population, f64),
+    generator: &mut Generator,
+) -> Result<Vec<Swap>> {
+    let of_low = low.log_ratio(below, above)?;
+    let of_high = high.log_ratio(below, above)?;
+    let swaps: Vec<Swap> = of_low
+        .iter()
+        .zip(&of_high)
+        .map(|(low, high)| {
+            // Two forbidden states, −∞ − (−∞), stay where they are.
+            let gain = low - high;
+            let probability = if gain.is_nan() { 0.0 } else { gain.exp().min(1.0) };
+            Swap { probability, accepted: generator.random::<f64>() < probability }
+        })
+        .collect();
+    low.exchange(high, &swaps.iter().map(|swap| swap.accepted).collect::<Vec<_>>());
+    Ok(swaps)
+}
+
+/// Where the states of one system have been.
+struct Visits {
+    /// Of the state on each rung, whether it last saw the reference (false) or the model (true) since it saw the reference.
+    been_up: Vec<Option<bool>>,
+    round_trips: u64,
+}
+
+impl Visits {
+    fn new(rungs: usize) -> Self {
+        Self { been_up: vec![None; rungs], round_trips: 0 }
+    }
+
+    fn forget(&mut self) {
+        self.round_trips = 0;
+    }
+
+    /// The states on rungs k and k + 1 change places.
+    fn exchange(&mut self, k: usize) {
+        self.been_up.swap(k, k + 1);
+        if k == 0 {
+            self.round_trips += u64::from(self.been_up[0] == Some(true));
+            self.been_up[0] = Some(false);
+        }
+        if k + 2 == self.been_up.len() {
+            let top = &mut self.been_up[k + 1];
+            *top = top.map(|_| true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_are_counted_from_the_reference_and_back() {
+        let mut visits = Visits::new(3);
+        // The state that starts on top has not come from the reference, so its way down is no round trip.
+        visits.exchange(1);
+        visits.exchange(0);
+        assert_eq!(visits.round_trips, 0);
+        visits.exchange(0);
+        visits.exchange(1);
+        assert_eq!((visits.been_up.clone(), visits.round_trips), (vec![Some(false), None, Some(true)], 0));
+        visits.exchange(1);
+        visits.exchange(0);
+        assert_eq!(visits.round_trips, 1);
+    }
+}

@@ -1,0 +1,214 @@
+//! Non-reversible parallel tempering, as a user runs it: a ladder fitted by pilots, one frozen run of independent systems, and
+//! several estimators on its states.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::estimate::{Diagnostics, Estimate, Guarantee, Role, Rung, Trace, Verdict};
+use super::monitor::Monitor;
+use super::phases::Phases;
+use super::pilot::{self, Rounds, left};
+use super::report::{interval, shown};
+use super::settings::Settings;
+use super::warnings::Warning;
+use super::{Estimator, evidence};
+use crate::error::Result;
+use crate::math::{Stream, statistics};
+use crate::models::Model;
+use crate::paths::{Path, Schedule};
+
+pub mod analyses;
+pub mod ladder;
+
+pub use analyses::{Analysis, analyse};
+pub use ladder::{Length, Samples, Tempered};
+
+/// Independent systems unless asked for otherwise: a machine word of a lattice's spins, and enough for an error bar.
+const SYSTEMS: usize = 64;
+/// Rounds of the pilots that fit the ladder, and of the one that measures what its error will be.
+const FITTING: usize = 100;
+const MEASURING: usize = 200;
+/// Fewest rounds of the reported run.
+const LEAST_ROUNDS: usize = 256;
+/// States of a rung that are kept in each system of the reported run, at most.
+const KEPT: usize = 64;
+/// Share of the rounds that come before the first that counts.
+const BURN_IN: usize = 4;
+/// Rungs of the first ladder to a unit of the annealing barrier: for normal increments of standard deviation d an exchange is
+/// rejected with probability about d/√π, and a half is best.
+const DENSITY: f64 = 1.2;
+
+/// Non-reversible parallel tempering (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464) with the multistate
+/// acceptance ratio (Shirts & Chodera 2008, doi:10.1063/1.2978177) on its states.
+///
+/// In each of 64 independent systems one chain at every rung takes kernel steps, and neighbouring rungs exchange states, even and odd
+/// pairs in turn. Two pilots place the rungs so that all exchanges are rejected equally often, with about 2Λ of them (Λ, the sum of
+/// rejection rates, hardly depends on their number), a third tells how many rounds the target error needs; then one run is reported.
+/// A quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`, `stepping-stone-up`,
+/// `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
+///
+/// Systems are independent and everything within one is not, so the error is that of the systems' influence on the estimate and
+/// the interval Student's with S − 1 degrees of freedom. *Converged* needs a round trip of some state from the reference to the model
+/// and back, no drift between the halves of the run, and the evidence of annealed runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tempering;
+
+impl Estimator for Tempering {
+    fn name(&self) -> &'static str {
+        "tempering"
+    }
+
+    fn summary(&self) -> &'static str {
+        "parallel tempering; MBAR, BAR, stepping stones and TI from one run"
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::Consistent
+    }
+
+    fn estimate(
+        &self,
+        model: &Arc<dyn Model>,
+        settings: &Settings,
+        monitor: &dyn Monitor,
+    ) -> Result<Estimate> {
+        let start = Instant::now();
+        let mut phases = Phases::new(monitor);
+        let rounds =
+            |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
+        let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
+        let smooth = plan.path.smooth();
+        let path = smooth.as_deref().unwrap_or(plan.path.as_ref());
+        let systems = settings.chains.unwrap_or(SYSTEMS);
+        let stream = Stream::new(settings.seed).child(8);
+
+        phases.role = Role::Pilot;
+        let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
+        let mut schedule = plan.schedule.with_rungs(first);
+        for pilot in 0..2 {
+            let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
+            let name = format!("ladder {}", pilot + 1);
+            let run = temper(&name, path, (&schedule, systems), length, stream.child(pilot), &mut phases)?;
+            let rejected: Vec<f64> = run.swap_rates.iter().map(|rate| 1.0 - rate).collect();
+            let rungs = settings.rungs.unwrap_or(((2.0 * run.barrier()).ceil() as usize).max(2));
+            schedule = schedule.equal_barrier(&rejected, rungs);
+        }
+        let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every: MEASURING / 20 };
+        let trial = temper("ladder 3", path, (&schedule, systems), length, stream.child(2), &mut phases)?;
+        let expected = analyse(&trial.samples)?[0].std_err * (MEASURING as f64).sqrt();
+        let wanted = (1.2 * expected / settings.target_se).powi(2);
+        let sweeps = (systems * schedule.betas().len()) as f64;
+        let affordable = if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
+            decided as f64
+        } else if let Some(budget) = settings.budget {
+            let spent = phases.cost.counts.sweeps as f64;
+            left(budget as f64, spent) / sweeps * BURN_IN as f64 / (BURN_IN + 1) as f64
+        } else {
+            let pace = phases.last_seconds() / (length.burn_in + length.rounds) as f64;
+            0.5 * left(settings.max_time, start.elapsed().as_secs_f64()) / pace
+        };
+        let replayed = settings.replay.is_some();
+        plan.decisions.out_of_time = !replayed && settings.budget.is_none() && wanted > affordable;
+        let rounds = if replayed || settings.budget.is_some() {
+            affordable
+        } else {
+            wanted.max(LEAST_ROUNDS as f64).min(affordable)
+        };
+        let rounds = (rounds as usize).max(2);
+        plan.decisions.sweeps = Some(rounds);
+
+        phases.role = Role::Answer;
+        let every = rounds.div_ceil(KEPT);
+        let length = Length { burn_in: rounds / BURN_IN, rounds, every };
+        let run = temper("tempering", path, (&schedule, systems), length, stream.child(3), &mut phases)?;
+        let mut analyses = analyse(&run.samples)?;
+        let reference = plan.path.log_z_reference();
+        analyses.iter_mut().for_each(|analysis| analysis.log_z += reference);
+        let (log_z, std_err) = (analyses[0].log_z, analyses[0].std_err);
+
+        let found = evidence::gather(model, &plan, settings, &mut phases)?;
+        let evidence = evidence::compare(found, log_z, std_err);
+        let mut reasons = doubts(&run, std_err, settings);
+        reasons.extend(evidence::doubts(log_z, std_err, &evidence));
+        let top = run.populations.last().expect("a ladder has rungs");
+        Ok(Estimate {
+            log_z,
+            std_err: Some(std_err),
+            interval: Some(interval(log_z, std_err, systems, settings.level)),
+            method: self.name().into(),
+            guarantee: self.guarantee(),
+            verdict: Verdict::from_reasons(reasons),
+            warnings: plan.warnings(std_err, settings),
+            cost: phases.cost,
+            diagnostics: Diagnostics {
+                chains: Some(systems),
+                rungs: Some(schedule.rungs()),
+                barrier: Some(run.barrier()),
+                swap_rates: run.swap_rates.clone(),
+                round_trips: Some(run.round_trips.iter().sum()),
+                analyses,
+                evidence,
+                ..Diagnostics::default()
+            },
+            seed: settings.seed,
+            trace: Trace {
+                schedule: schedule.betas().to_vec(),
+                log_weights: Vec::new(),
+                rungs: rungs(&run.samples),
+                pilots: plan.records,
+                decisions: Some(plan.decisions),
+                draws: shown(top.states().view()),
+                samples: Some((run.samples, reference)),
+            },
+        })
+    }
+}
+
+fn temper(
+    name: &str,
+    path: &dyn Path,
+    (schedule, systems): (&Schedule, usize),
+    length: Length,
+    stream: Stream,
+    phases: &mut Phases<'_>,
+) -> Result<Tempered> {
+    phases.run(name, length.burn_in + length.rounds, |monitor| {
+        let run = ladder::run(path, schedule, systems, length, stream, monitor)?;
+        let counts = run.counts;
+        Ok((run, counts))
+    })
+}
+
+/// The integrand of thermodynamic integration at every rung.
+fn rungs(samples: &Samples) -> Vec<Rung> {
+    let all = samples.schedule.betas().iter().zip(analyses::integrand(samples));
+    all.filter(|(_, (mean, error))| mean.is_finite() && error.is_finite())
+        .map(|(&beta, (mean, error))| Rung {
+            beta,
+            derivative: Some(mean),
+            derivative_std_err: Some(error),
+            ..Rung::default()
+        })
+        .collect()
+}
+
+/// What speaks against a run on its own: states that never travel, and a drift between its halves.
+fn doubts(run: &Tempered, std_err: f64, settings: &Settings) -> Vec<Warning> {
+    let mut reasons = Vec::new();
+    if run.round_trips.iter().all(|trips| *trips == 0) {
+        reasons.push(Warning::NoRoundTrip);
+    }
+    let rounds = run.samples.kept() / run.samples.systems;
+    let halves =
+        (analyses::areas(&run.samples, 0..rounds / 2), analyses::areas(&run.samples, rounds / 2..rounds));
+    if let (Some(first), Some(second)) = halves
+        && rounds >= 2
+    {
+        let drift = (&second - &first).to_vec();
+        let (mean, error) = (statistics::mean(&drift).abs(), statistics::std_err(&drift));
+        if mean > 3.5 * error && 0.5 * mean > std_err.max(0.5 * settings.target_se) {
+            reasons.push(Warning::Drift { lag: 0.5 * mean, std_err });
+        }
+    }
+    reasons
+}

@@ -1,0 +1,158 @@
+//! Reduced energies of samples at many states, as `.npz`: what acceptance ratios are computed from, here or elsewhere.
+
+use std::path::Path;
+
+use ndarray::{Array1, Array2, ArrayD, Ix2, aview0};
+
+use super::tensors::{Tensors, read_tensors};
+use super::write::write_npz;
+use crate::error::{Error, Result};
+use crate::estimators::tempering::Samples;
+use crate::paths::Schedule;
+
+/// What a file of energies holds: `u_kn` (states, samples) with `N_k`, the names and shapes of free-energy programs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Energies {
+    /// u_k(x_n), (states, samples), samples ordered by the state that they came from.
+    pub energies: Array2<f64>,
+    /// Samples of each state.
+    pub counts: Vec<usize>,
+    /// The tempering run that they came from, and log Z of its reference.
+    pub run: Option<(Samples, f64)>,
+}
+
+/// Writes the states that a tempering run kept: `u_kn`, `N_k`, and what else [`read_energies`] needs to know it as one.
+///
+/// # Errors
+/// As [`write_npz`].
+pub fn write_energies(path: &Path, samples: &Samples, log_z_reference: f64) -> Result<()> {
+    let counts = Array1::from_elem(samples.energies.nrows(), samples.kept() as f64);
+    let betas = Array1::from(samples.schedule.betas().to_vec());
+    let systems = samples.systems as f64;
+    write_npz(
+        path,
+        &[
+            ("u_kn", samples.energies.view().into_dyn()),
+            ("N_k", counts.view().into_dyn()),
+            ("betas", betas.view().into_dyn()),
+            ("derivatives", samples.derivatives.view().into_dyn()),
+            ("systems", aview0(&systems).into_dyn()),
+            ("log_z_reference", aview0(&log_z_reference).into_dyn()),
+        ],
+    )
+}
+
+/// Reads `u_kn` and `N_k`, and the tempering run behind them where [`write_energies`] wrote one.
+///
+/// # Errors
+/// As [`read_tensors`]; [`Error::Format`] where an array is missing or of another shape.
+pub fn read_energies(path: &Path) -> Result<Energies> {
+    let tensors = read_tensors(path)?;
+    parse(&tensors).map_err(|message| Error::Format { path: path.into(), message })
+}
+
+fn parse(tensors: &Tensors) -> Result<Energies, String> {
+    let array = |name: &str| {
+        tensors
+            .items
+            .iter()
+            .find(|tensor| tensor.name.eq_ignore_ascii_case(name))
+            .map(|tensor| tensor.values.clone())
+    };
+    let needed = |name: &str| {
+        array(name).ok_or_else(|| {
+            format!("holds no `{name}`; it must hold u_kn and N_k, and it holds {}", tensors.summary())
+        })
+    };
+    let matrix = |name: &str, values: ArrayD<f64>| {
+        let shape = values.shape().to_vec();
+        values
+            .into_dimensionality::<Ix2>()
+            .map_err(|_| format!("`{name}` has shape {shape:?}; two axes are needed"))
+    };
+    let energies = matrix("u_kn", needed("u_kn")?)?;
+    let counts = whole("N_k", &needed("N_k")?)?;
+    let (Some(betas), Some(derivatives), Some(systems), Some(reference)) =
+        (array("betas"), array("derivatives"), array("systems"), array("log_z_reference"))
+    else {
+        return Ok(Energies { energies, counts, run: None });
+    };
+    let derivatives = matrix("derivatives", derivatives)?;
+    let schedule =
+        Schedule::given(betas.iter().copied().collect()).map_err(|error| format!("`betas`: {error}"))?;
+    let systems = whole("systems", &systems)?.first().copied().unwrap_or(0);
+    let kept = counts.first().copied().unwrap_or(0);
+    let fits = systems >= 2
+        && kept % systems == 0
+        && kept > 0
+        && counts.iter().all(|count| *count == kept)
+        && counts.len() == schedule.betas().len()
+        && energies.dim() == (counts.len(), kept * counts.len())
+        && derivatives.dim() == (2, energies.ncols());
+    if !fits {
+        return Err(format!("its arrays do not fit together: {}", tensors.summary()));
+    }
+    let reference = reference.first().copied().ok_or("`log_z_reference` is empty")?;
+    let samples = Samples { schedule, systems, energies: energies.clone(), derivatives };
+    Ok(Energies { energies, counts, run: Some((samples, reference)) })
+}
+
+/// Whole numbers that can count something.
+fn whole(name: &str, values: &ArrayD<f64>) -> Result<Vec<usize>, String> {
+    let one = |&value: &f64| {
+        let fits = value >= 0.0 && value < 1e15 && value.fract() == 0.0;
+        if fits {
+            Ok(value as usize)
+        } else {
+            Err(format!("`{name}` holds {value}; it must hold numbers of samples"))
+        }
+    };
+    values.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn samples() -> Samples {
+        let energies = Array2::from_shape_fn((3, 12), |(k, n)| 0.5 * k as f64 - n as f64);
+        let derivatives = Array2::from_shape_fn((2, 12), |(k, n)| (k + n) as f64);
+        Samples { schedule: Schedule::linear(2), systems: 2, energies, derivatives }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("run.npz");
+        write_energies(&path, &samples(), 3.25).expect("writes");
+        let read = read_energies(&path).expect("reads");
+        assert_eq!(
+            read,
+            Energies { energies: samples().energies, counts: vec![4; 3], run: Some((samples(), 3.25)) }
+        );
+    }
+
+    #[test]
+    fn other_files_are_refused_with_a_reason() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("other.npz");
+        let (matrix, counts, bad) = (array![[1.0, 2.0]], array![2.0], array![1.5]);
+        let refused = |arrays: &[(&str, ndarray::ArrayViewD<'_, f64>)]| {
+            write_npz(&path, arrays).expect("writes");
+            read_energies(&path).expect_err("refused").to_string()
+        };
+        assert!(refused(&[("u_kn", matrix.view().into_dyn())]).contains("no `N_k`"));
+        assert!(
+            refused(&[("u_kn", counts.view().into_dyn()), ("N_k", counts.view().into_dyn())])
+                .contains("two axes")
+        );
+        assert!(
+            refused(&[("u_kn", matrix.view().into_dyn()), ("N_k", bad.view().into_dyn())]).contains("1.5")
+        );
+        let short = Samples { systems: 3, ..samples() };
+        write_energies(&path, &short, 0.0).expect("writes");
+        assert!(read_energies(&path).expect_err("refused").to_string().contains("fit together"));
+    }
+}
