@@ -103,7 +103,8 @@ fn tempered(model: &Arc<dyn Model>, most: f64) {
     let mut ways: [(Vec<f64>, Vec<f64>); 5] = Default::default();
     for seed in 0..2 * SEEDS {
         let length = Length { burn_in: 50, rounds: 200, every: 2 };
-        let run = ladder::run(path.as_ref(), &schedule, 16, length, Stream::new(seed), &Silent).unwrap();
+        let run =
+            ladder::run(path.as_ref(), &schedule, 16, length, None, Stream::new(seed), &Silent).unwrap();
         assert!(run.swap_rates.iter().all(|rate| *rate > 0.05), "{:?}", run.swap_rates);
         assert!(run.round_trips.iter().sum::<u64>() > 100, "{:?}", run.round_trips);
         let found = analyse(&run.samples).unwrap();

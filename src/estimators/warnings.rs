@@ -76,8 +76,13 @@ pub enum Warning {
         /// The standard error it is held against.
         std_err: f64,
     },
-    /// No state of a tempering run went from the reference to the model and back.
-    NoRoundTrip,
+    /// States of a tempering run hardly went from the reference to the model and back.
+    FewRoundTrips {
+        /// Round trips of a system, on average.
+        trips: f64,
+        /// The least that is accepted.
+        least: f64,
+    },
     /// The error of numerical integration is not small against the sampling error.
     Discretisation {
         /// Its estimate, in nats.
@@ -144,9 +149,10 @@ impl fmt::Display for Warning {
                 "chains were still drifting (worth about {lag:.3} nat, standard error {std_err:.3}); more rungs or sweeps bring \
                  them closer to equilibrium (--rungs)"
             ),
-            Self::NoRoundTrip => f.write_str(
-                "no state went from the reference to the model and back, so the ladder did not help chains between modes; try more \
-                 rounds (a longer --max-time) or --rungs, or --method smc",
+            Self::FewRoundTrips { trips, least } => write!(
+                f,
+                "only {trips:.1} round trips between reference and model for each system ({least:.0} are needed): the run remembers \
+                 where it started; a longer --max-time helps, or --method smc"
             ),
             Self::Discretisation { error, std_err } => write!(
                 f,

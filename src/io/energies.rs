@@ -36,6 +36,7 @@ pub fn write_energies(path: &Path, samples: &Samples, log_z_reference: f64) -> R
             ("N_k", counts.view().into_dyn()),
             ("betas", betas.view().into_dyn()),
             ("derivatives", samples.derivatives.view().into_dyn()),
+            ("jumps", samples.jumps.view().into_dyn()),
             ("systems", aview0(&systems).into_dyn()),
             ("log_z_reference", aview0(&log_z_reference).into_dyn()),
         ],
@@ -72,8 +73,8 @@ fn parse(tensors: &Tensors) -> Result<Energies, String> {
     };
     let energies = matrix("u_kn", needed("u_kn")?)?;
     let counts = whole("N_k", &needed("N_k")?)?;
-    let (Some(betas), Some(derivatives), Some(systems), Some(reference)) =
-        (array("betas"), array("derivatives"), array("systems"), array("log_z_reference"))
+    let (Some(betas), Some(derivatives), Some(jumps), Some(systems), Some(reference)) =
+        (array("betas"), array("derivatives"), array("jumps"), array("systems"), array("log_z_reference"))
     else {
         return Ok(Energies { energies, counts, run: None });
     };
@@ -88,12 +89,14 @@ fn parse(tensors: &Tensors) -> Result<Energies, String> {
         && counts.iter().all(|count| *count == kept)
         && counts.len() == schedule.betas().len()
         && energies.dim() == (counts.len(), kept * counts.len())
-        && derivatives.dim() == (2, energies.ncols());
+        && derivatives.dim() == (2, energies.ncols())
+        && jumps.shape() == [kept];
     if !fits {
         return Err(format!("its arrays do not fit together: {}", tensors.summary()));
     }
     let reference = reference.first().copied().ok_or("`log_z_reference` is empty")?;
-    let samples = Samples { schedule, systems, energies: energies.clone(), derivatives };
+    let jumps = jumps.iter().copied().collect();
+    let samples = Samples { schedule, systems, energies: energies.clone(), derivatives, jumps };
     Ok(Energies { energies, counts, run: Some((samples, reference)) })
 }
 
@@ -119,7 +122,8 @@ mod tests {
     fn samples() -> Samples {
         let energies = Array2::from_shape_fn((3, 12), |(k, n)| 0.5 * k as f64 - n as f64);
         let derivatives = Array2::from_shape_fn((2, 12), |(k, n)| (k + n) as f64);
-        Samples { schedule: Schedule::linear(2), systems: 2, energies, derivatives }
+        let jumps = array![0.0, 0.5, 0.0, -0.5];
+        Samples { schedule: Schedule::linear(2), systems: 2, energies, derivatives, jumps }
     }
 
     #[test]

@@ -96,9 +96,15 @@ fn integral(samples: &Samples) -> Option<Analysis> {
         corrected_trapezoid(&pick(betas), &pick(&means), &pick(&slopes))
     };
     let whole = every(1);
-    let deviations = &areas - areas.mean().unwrap_or(0.0);
-    let noise = spread(&(deviations / samples.systems as f64));
-    Some(Analysis { name: "ti".into(), log_z: whole, std_err: noise.hypot((whole - every(2)).abs() / 15.0) })
+    let mut deviations = (&areas - areas.mean().unwrap_or(0.0)) / samples.systems as f64;
+    // Up to just below one, and from there by a stepping stone down.
+    let jump = log_mean_exp(&samples.jumps.to_vec());
+    for (n, gain) in samples.jumps.iter().enumerate() {
+        deviations[n % samples.systems] -= (gain - jump).exp() / samples.jumps.len() as f64;
+    }
+    deviations += 1.0 / samples.systems as f64;
+    let error = spread(&deviations).hypot((whole - every(2)).abs() / 15.0);
+    Some(Analysis { name: "ti".into(), log_z: whole - jump, std_err: error })
 }
 
 fn stones(samples: &Samples, up: bool) -> Analysis {

@@ -1,6 +1,6 @@
 //! The ladder: independent systems with one chain per rung, and the exchanges between rungs.
 
-use ndarray::{Array2, s};
+use ndarray::{Array1, Array2, s};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -24,6 +24,9 @@ pub struct Samples {
     pub energies: Array2<f64>,
     /// ∂_β and ∂²_β of log f_β at the rung that a state was kept from, (2, N).
     pub derivatives: Array2<f64>,
+    /// log f just below β = 1 less log f₁ of the states kept from the last rung: 0 but on paths that jump there
+    /// ([`Path::smooth`]).
+    pub jumps: Array1<f64>,
 }
 
 /// What independent tempering systems measured.
@@ -56,6 +59,12 @@ impl Samples {
 }
 
 impl Tempered {
+    /// Round trips of a system, on average.
+    #[must_use]
+    pub fn trips(&self) -> f64 {
+        self.round_trips.iter().sum::<u64>() as f64 / self.round_trips.len() as f64
+    }
+
     /// Λ = Σ of the rejection rates, the communication barrier.
     #[must_use]
     pub fn barrier(&self) -> f64 {
@@ -76,7 +85,8 @@ pub struct Length {
 
 /// Runs `systems` independent ladders with one chain per rung, each round one kernel step at every rung and one sweep of exchanges,
 /// even pairs and odd pairs in turn (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464). Chain i of every rung's
-/// population belongs to system i. Each rung starts where the rung below it settled.
+/// population belongs to system i. Each rung starts where the nearest one of the run `before` ended, or without such where the rung
+/// below it settled.
 ///
 /// # Errors
 /// [`Error::NonFinite`](crate::Error::NonFinite) when a density ratio becomes NaN or +∞.
@@ -85,10 +95,11 @@ pub fn run(
     schedule: &Schedule,
     systems: usize,
     length: Length,
+    before: Option<&Tempered>,
     stream: Stream,
     monitor: &dyn Monitor,
 ) -> Result<Tempered> {
-    let mut ladder = Ladder::start(path, schedule, systems, stream)?;
+    let mut ladder = Ladder::start(path, schedule, systems, before, stream)?;
     for round in 0..length.burn_in {
         ladder.round(round)?;
         monitor.advance(1);
@@ -99,6 +110,7 @@ pub fn run(
     let rungs = schedule.betas().len();
     let mut energies = Array2::zeros((rungs, rungs * kept * systems));
     let mut derivatives = Array2::zeros((2, rungs * kept * systems));
+    let mut jumps = Vec::with_capacity(kept * systems);
     for round in 0..length.rounds {
         ladder.round(length.burn_in + round)?;
         if (round + 1) % length.every == 0 {
@@ -108,13 +120,15 @@ pub fn run(
                 energies.slice_mut(s![.., from..from + systems]).assign(&rows.t());
                 derivatives.slice_mut(s![.., from..from + systems]).assign(&slopes);
             }
+            let top = ladder.populations.last_mut().expect("a ladder has rungs");
+            jumps.extend(top.log_ratio(1.0, 1f64.next_down())?);
         }
         monitor.advance(1);
     }
     let mut counts = Counts::default();
     ladder.populations.iter().for_each(|population| counts += population.counts());
     Ok(Tempered {
-        samples: Samples { schedule: schedule.clone(), systems, energies, derivatives },
+        samples: Samples { schedule: schedule.clone(), systems, energies, derivatives, jumps: jumps.into() },
         swap_rates: ladder.swaps.iter().map(|(sum, count)| sum / f64::max(*count, 1.0)).collect(),
         round_trips: ladder.visits.iter().map(|visits| visits.round_trips).collect(),
         populations: ladder.populations,
@@ -134,16 +148,28 @@ struct Ladder<'a> {
 }
 
 impl<'a> Ladder<'a> {
-    fn start(path: &dyn Path, schedule: &'a Schedule, systems: usize, stream: Stream) -> Result<Self> {
+    fn start(
+        path: &dyn Path,
+        schedule: &'a Schedule,
+        systems: usize,
+        before: Option<&Tempered>,
+        stream: Stream,
+    ) -> Result<Self> {
         let betas = schedule.betas();
         let mut populations = vec![Population::from_reference(path, systems, stream.child(0))];
         for (k, &beta) in betas.iter().enumerate().skip(1) {
-            let below = populations[k - 1].states();
-            let mut population = Population::adopt(path, below.view(), stream.child(k as u64))?;
-            for _ in 0..SETTLING {
-                population.step(beta, Move::Forward);
-            }
-            populations.push(population);
+            let stream = stream.child(k as u64);
+            populations.push(if let Some(before) = before {
+                let states = before.populations[nearest(before.samples.schedule.betas(), beta)].states();
+                Population::adopt(path, states.view(), stream)?
+            } else {
+                let below = populations[k - 1].states();
+                let mut population = Population::adopt(path, below.view(), stream)?;
+                for _ in 0..SETTLING {
+                    population.step(beta, Move::Forward);
+                }
+                population
+            });
         }
         let pairs = schedule.rungs();
         let chance = stream.child(u64::MAX);
@@ -208,6 +234,12 @@ impl<'a> Ladder<'a> {
         };
         self.populations.par_iter_mut().zip(betas).map(of_rung).collect()
     }
+}
+
+/// The rung nearest to β.
+fn nearest(betas: &[f64], beta: f64) -> usize {
+    let distance = |k: &usize| (betas[*k] - beta).abs();
+    (0..betas.len()).min_by(|one, other| distance(one).total_cmp(&distance(other))).unwrap_or(0)
 }
 
 /// One exchange of one system.

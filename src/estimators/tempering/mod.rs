@@ -23,15 +23,19 @@ pub mod ladder;
 pub use analyses::{Analysis, analyse};
 pub use ladder::{Length, Samples, Tempered};
 
-/// Independent systems unless asked for otherwise: a machine word of a lattice's spins, and enough for an error bar.
-const SYSTEMS: usize = 64;
+/// Fewest independent systems unless asked for otherwise: enough for an error bar. More would make runs shorter for the same error,
+/// and what they have not forgotten of their start a larger part of it.
+const SYSTEMS: usize = 32;
+/// Round trips of each system that a run is planned for, and without which it is not believed.
+const TRIPS: f64 = 10.0;
+const LEAST_TRIPS: f64 = 4.0;
 /// Rounds of the pilots that fit the ladder, and of the one that measures what its error will be.
 const FITTING: usize = 100;
 const MEASURING: usize = 200;
 /// Fewest rounds of the reported run.
 const LEAST_ROUNDS: usize = 256;
 /// States of a rung that are kept in each system of the reported run, at most.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
 /// Share of the rounds that come before the first that counts.
 const BURN_IN: usize = 4;
 /// Rungs of the first ladder to a unit of the annealing barrier: for normal increments of standard deviation d an exchange is
@@ -41,15 +45,15 @@ const DENSITY: f64 = 1.2;
 /// Non-reversible parallel tempering (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464) with the multistate
 /// acceptance ratio (Shirts & Chodera 2008, doi:10.1063/1.2978177) on its states.
 ///
-/// In each of 64 independent systems one chain at every rung takes kernel steps, and neighbouring rungs exchange states, even and odd
+/// In each of 32 independent systems (64 where a machine word holds as many) one chain at every rung takes kernel steps, and neighbouring rungs exchange states, even and odd
 /// pairs in turn. Two pilots place the rungs so that all exchanges are rejected equally often, with about 2Λ of them (Λ, the sum of
-/// rejection rates, hardly depends on their number), a third tells how many rounds the target error needs; then one run is reported.
-/// A quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`, `stepping-stone-up`,
+/// rejection rates, hardly depends on their number), a third tells how many rounds the target error and ten round trips of each system from the reference to the model and back need;
+/// then one run is reported.
+/// It starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`, `stepping-stone-up`,
 /// `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
 ///
 /// Systems are independent and everything within one is not, so the error is that of the systems' influence on the estimate and
-/// the interval Student's with S − 1 degrees of freedom. *Converged* needs a round trip of some state from the reference to the model
-/// and back, no drift between the halves of the run, and the evidence of annealed runs.
+/// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, no drift between the halves of the run, and the evidence of annealed runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tempering;
 
@@ -77,26 +81,32 @@ impl Estimator for Tempering {
         let rounds =
             |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
         let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
-        let smooth = plan.path.smooth();
-        let path = smooth.as_deref().unwrap_or(plan.path.as_ref());
-        let systems = settings.chains.unwrap_or(SYSTEMS);
+        let path = Arc::clone(&plan.path);
+        let path = path.as_ref();
+        let systems = settings.chains.unwrap_or_else(|| path.block_size(SYSTEMS).max(SYSTEMS));
         let stream = Stream::new(settings.seed).child(8);
 
         phases.role = Role::Pilot;
         let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
         let mut schedule = plan.schedule.with_rungs(first);
+        let mut last: Option<Tempered> = None;
         for pilot in 0..2 {
             let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
             let name = format!("ladder {}", pilot + 1);
-            let run = temper(&name, path, (&schedule, systems), length, stream.child(pilot), &mut phases)?;
+            let ladder = (&schedule, systems, last.as_ref());
+            let run = temper(&name, path, ladder, length, stream.child(pilot), &mut phases)?;
             let rejected: Vec<f64> = run.swap_rates.iter().map(|rate| 1.0 - rate).collect();
             let rungs = settings.rungs.unwrap_or(((2.0 * run.barrier()).ceil() as usize).max(2));
             schedule = schedule.equal_barrier(&rejected, rungs);
+            last = Some(run);
         }
         let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every: MEASURING / 20 };
-        let trial = temper("ladder 3", path, (&schedule, systems), length, stream.child(2), &mut phases)?;
+        let ladder = (&schedule, systems, last.as_ref());
+        let trial = temper("ladder 3", path, ladder, length, stream.child(2), &mut phases)?;
         let expected = analyse(&trial.samples)?[0].std_err * (MEASURING as f64).sqrt();
-        let wanted = (1.2 * expected / settings.target_se).powi(2);
+        // None at all in so short a run may be few.
+        let trips = trial.trips().max(0.5) / MEASURING as f64;
+        let wanted = (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips);
         let sweeps = (systems * schedule.betas().len()) as f64;
         let affordable = if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
             decided as f64
@@ -120,7 +130,9 @@ impl Estimator for Tempering {
         phases.role = Role::Answer;
         let every = rounds.div_ceil(KEPT);
         let length = Length { burn_in: rounds / BURN_IN, rounds, every };
-        let run = temper("tempering", path, (&schedule, systems), length, stream.child(3), &mut phases)?;
+        let ladder = (&schedule, systems, Some(&trial));
+        let run = temper("tempering", path, ladder, length, stream.child(3), &mut phases)?;
+        drop(trial);
         let mut analyses = analyse(&run.samples)?;
         let reference = plan.path.log_z_reference();
         analyses.iter_mut().for_each(|analysis| analysis.log_z += reference);
@@ -167,13 +179,13 @@ impl Estimator for Tempering {
 fn temper(
     name: &str,
     path: &dyn Path,
-    (schedule, systems): (&Schedule, usize),
+    (schedule, systems, before): (&Schedule, usize, Option<&Tempered>),
     length: Length,
     stream: Stream,
     phases: &mut Phases<'_>,
 ) -> Result<Tempered> {
     phases.run(name, length.burn_in + length.rounds, |monitor| {
-        let run = ladder::run(path, schedule, systems, length, stream, monitor)?;
+        let run = ladder::run(path, schedule, systems, length, before, stream, monitor)?;
         let counts = run.counts;
         Ok((run, counts))
     })
@@ -195,8 +207,9 @@ fn rungs(samples: &Samples) -> Vec<Rung> {
 /// What speaks against a run on its own: states that never travel, and a drift between its halves.
 fn doubts(run: &Tempered, std_err: f64, settings: &Settings) -> Vec<Warning> {
     let mut reasons = Vec::new();
-    if run.round_trips.iter().all(|trips| *trips == 0) {
-        reasons.push(Warning::NoRoundTrip);
+    let trips = run.trips();
+    if trips < LEAST_TRIPS {
+        reasons.push(Warning::FewRoundTrips { trips, least: LEAST_TRIPS });
     }
     let rounds = run.samples.kept() / run.samples.systems;
     let halves =
