@@ -1,5 +1,7 @@
 //! Are the error bars right, and are wrong answers flagged? Many seeds of each sampler on references of known log Z.
 
+use std::fmt;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,7 @@ pub const MOST_MISSED: f64 = 0.01;
 pub const LEAST_WRONG: usize = 300;
 
 /// Samplers that are calibrated.
-const METHODS: [&str; 3] = ["smc", "ais", "ti"];
+const METHODS: [&str; 4] = ["smc", "tempering", "ais", "ti"];
 
 /// Easy references of different kinds, on which *converged* is due.
 const EASY: [&str; 5] = [
@@ -81,6 +83,34 @@ pub struct Calibration {
     pub coverage: f64,
     /// Share of the runs that say *converged*.
     pub converged: f64,
+}
+
+impl fmt::Display for Calibration {
+    /// The row of a Markdown table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "| {} | `{}` | {:+.4} | {:.4} | {:.4} | {:.2} | {:.2} | {:.1} % | {:.1} % |",
+            self.method,
+            self.reference,
+            self.mean_error,
+            self.sd_error,
+            self.mean_std_err,
+            self.sd_z,
+            self.width,
+            100.0 * self.coverage,
+            100.0 * self.converged
+        )
+    }
+}
+
+impl fmt::Display for Hard {
+    /// The row of a Markdown table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rungs = self.rungs.map_or_else(|| "as pilots choose".into(), |rungs| rungs.to_string());
+        let Self { method, reference, runs, wrong, missed, .. } = self;
+        write!(f, "| {method} | `{reference}` | {rungs} | {runs} | {wrong} | {missed} |")
+    }
 }
 
 impl Calibration {
@@ -159,7 +189,7 @@ pub fn calibrate(monitor: &dyn Monitor) -> Result<Calibrations> {
             };
             let errors = collect(&|run| run.error);
             let sd_error = statistics::variance(&errors).sqrt();
-            found.easy.push(Calibration {
+            let row = Calibration {
                 method: method.into(),
                 reference: spec.into(),
                 mean_error: statistics::mean(&errors),
@@ -169,7 +199,9 @@ pub fn calibrate(monitor: &dyn Monitor) -> Result<Calibrations> {
                 width: statistics::mean(&collect(&|run| run.half_width)) / (1.96 * sd_error),
                 coverage: share(&|run| run.covered),
                 converged: share(&|run| run.converged),
-            });
+            };
+            monitor.note(&row.to_string());
+            found.easy.push(row);
         }
     }
     found.hard = HARD.iter().map(|row| hard(*row, monitor)).collect::<Result<_>>()?;
@@ -183,14 +215,16 @@ fn hard(
 ) -> Result<Hard> {
     let runs = runs(method, spec, rungs, seeds, monitor)?;
     let is_wrong = |run: &&Run| run.error.abs() > (3.0 * run.std_err).max(0.2);
-    Ok(Hard {
+    let row = Hard {
         method: method.into(),
         reference: spec.into(),
         rungs,
         runs: runs.len(),
         wrong: runs.iter().filter(is_wrong).count(),
         missed: runs.iter().filter(is_wrong).filter(|run| run.converged).count(),
-    })
+    };
+    monitor.note(&row.to_string());
+    Ok(row)
 }
 
 fn runs(
