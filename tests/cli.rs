@@ -87,8 +87,8 @@ fn estimate_prints_what_a_person_needs() {
       method    ais (unbiased for Z, so low on average for log Z)
       verdict   converged
       effort    1024 chains, 128 rungs, effective sample size #, Pareto shape #
-      evidence  # ± #, a second forward run (512 chains, 64 rungs): agrees
-                # ± #, reverse annealing from overcooled chains (512 chains, 64 rungs): agrees
+      evidence  # ± #, a second forward run (256 chains, 128 rungs): agrees
+                # ± #, reverse annealing from overcooled chains (256 chains, 128 rungs): agrees
                 # or more, a certain lower bound: holds
     ");
     let text = ok(directory.path(), "estimate ref:rbm", 0);
@@ -105,6 +105,52 @@ fn estimate_prints_what_a_person_needs() {
       method   closed-form (exact)
       verdict  converged
     ");
+}
+
+#[test]
+fn tempering_shows_estimators_side_by_side_and_analyse_repeats_them() {
+    let directory = temporary();
+    let path = directory.path();
+    let arguments = "estimate ref:ising?side=5 --method tempering --chains 16 --rungs 4 --out run.json";
+    let text = ok(path, &format!("{arguments} --with mbar,stepping-stone"), 0);
+    assert!(text.contains("round trips") && text.contains("16 systems, 4 rungs"), "{text}");
+    assert!(
+        text.contains("stepping-stone-up") && !text.contains(", bar") && !text.contains(", ti"),
+        "{text}"
+    );
+    let value = json(path, &format!("{arguments} --json"), 0);
+    let again = json(path, "analyse run.json --bootstrap 20 --json", 0);
+    assert_eq!(value["diagnostics"]["analyses"], again["analyses"]);
+    assert_eq!(again["analyses"].as_array().map(Vec::len), Some(5));
+    assert_eq!(value["log_z"], again["analyses"][0]["log_z"]);
+    let top = &again["states"][4];
+    let (error, resampled) = (number(top, "/std_err"), number(top, "/bootstrap_std_err"));
+    assert!((0.4..2.5).contains(&(resampled / error)), "{resampled} for {error}");
+    let rows = again["overlap"].as_array().expect("a matrix");
+    let sum: f64 = rows[2].as_array().expect("a row").iter().filter_map(Value::as_f64).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+    let text = ok(path, "analyse run.energies.npz", 0);
+    assert!(text.contains("overlap with next") && text.lines().count() > 11, "{text}");
+
+    let refused = lnz(path, "estimate ref:ising --method ais --with bar");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--method tempering"));
+    std::fs::write(path.join("model.json"), "{}").expect("writable");
+    let refused = lnz(path, "analyse model.json");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("model.energies.npz"));
+}
+
+/// Energies from elsewhere: u_kn and N_k, as free-energy programs name them.
+#[test]
+fn analyse_takes_energies_of_any_program() {
+    let directory = temporary();
+    let file = format!("{}/tests/mbar/oscillators.npz", env!("CARGO_MANIFEST_DIR"));
+    let value = json(directory.path(), &format!("analyse {file} --json"), 0);
+    // What pymbar 4.0.3 gave: tests/mbar/make.py.
+    assert!((number(&value, "/states/1/log_z") + 8.275_890_97).abs() < 1e-7, "{value}");
+    assert!((number(&value, "/states/5/log_z") + 40.089_224_83).abs() < 1e-7, "{value}");
+    assert!(value["analyses"].is_null(), "{value}");
 }
 
 #[test]

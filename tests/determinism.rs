@@ -10,8 +10,9 @@ use lnz::models::{Model, Rbm, Units, builtin};
 fn run(method: &str, model: &Arc<dyn Model>, threads: usize) -> Estimate {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     // No clock decides anything here.
+    let (chains, rungs) = if method == "tempering" { (40, 5) } else { (200, 32) };
     let settings =
-        Settings { seed: 7, chains: Some(200), rungs: Some(32), max_time: 1e9, ..Settings::default() };
+        Settings { seed: 7, chains: Some(chains), rungs: Some(rungs), max_time: 1e9, ..Settings::default() };
     pool.install(|| by_name(method).unwrap().estimate(model, &settings, &Silent).unwrap())
 }
 
@@ -26,7 +27,7 @@ fn the_same_bits_on_any_number_of_threads() {
     ];
     for spec in models {
         let model = builtin::parse(spec).unwrap();
-        for method in ["ais", "sandwich", "ti", "importance"] {
+        for method in ["ais", "smc", "tempering", "sandwich", "ti", "importance"] {
             let one = run(method, &model, 1);
             for threads in [2, 8] {
                 let many = run(method, &model, threads);
@@ -48,8 +49,11 @@ fn the_same_bits_on_any_number_of_threads() {
 #[test]
 fn a_replay_follows_what_the_clock_decided() {
     for (spec, methods) in [
-        ("ref:rbm?visible=60&hidden=20", &["ais", "sandwich", "reverse-ais", "ti", "importance"][..]),
-        ("ref:mixture?dim=8", &["ais", "ti"][..]),
+        (
+            "ref:rbm?visible=60&hidden=20",
+            &["ais", "smc", "tempering", "sandwich", "reverse-ais", "ti", "importance"][..],
+        ),
+        ("ref:mixture?dim=8", &["ais", "smc", "ti"][..]),
     ] {
         let model = builtin::parse(spec).unwrap();
         for method in methods {

@@ -30,8 +30,9 @@ const SHARE: f64 = 0.25;
 const LEAST_RUNGS: usize = 128;
 /// Chains of the reported round unless more are needed or asked for.
 pub(crate) const REPORTED_CHAINS: usize = 1024;
-/// Rungs beyond which a round that resamples is content with twice the variance: its cost is what a user waits for.
+/// Rungs beyond which a round that resamples is content with a larger variance: its cost is what a user waits for.
 const MANY_RUNGS: f64 = 1024.0;
+const FRUGAL_VARIANCE: f64 = 1.0;
 /// Fewest chains where a budget decides.
 const LEAST_CHAINS: usize = 256;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
@@ -115,10 +116,9 @@ impl Plan {
 /// Pilots have 128 chains each, which are resampled, 32 rungs at first, and twice as many as soon as two have fitted reference and
 /// kernel or the variance is above 2.5; each runs at the schedule that the one before it suggested. The variance s² of log-weights falls
 /// as K^−a with ½ ≤ a ≤ 1, a as the last three pilots saw it, so K = K_pilot (s²/0.7)^(1/a) rungs, and no fewer than the pilot's, give
-/// ESS ≈ N/2; N = 1,024 chains, or as many as
-/// the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would take more than 1,024 rungs aims at
-/// s² = 1.4 instead, and SE² = s²/(N log 2), for less than half of the cost. Whatever the pilots would like, `max_time` bounds the rungs, so that
-/// all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few; or
+/// ESS ≈ N/2; N = 1,024 chains, or as many as the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would
+/// take more than 1,024 rungs aims at s² = 1 instead, for half of the cost. Whatever the pilots would like, `max_time` bounds the rungs,
+/// so that all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few; or
 /// `replay` says what an earlier run decided, and no clock is asked.
 ///
 /// # Errors
@@ -202,7 +202,7 @@ pub fn plan(
     let Rounds { answer, evidence, resampled } = rounds(path.as_ref());
     let rungs_for = |aimed: f64| last.rungs as f64 * (variance / aimed).max(1.0).powf(1.0 / decay(&records));
     let frugal = resampled && rungs_for(AIMED_VARIANCE) > MANY_RUNGS;
-    let aimed = if frugal { 2.0 * AIMED_VARIANCE } else { AIMED_VARIANCE };
+    let aimed = if frugal { FRUGAL_VARIANCE } else { AIMED_VARIANCE };
     let usual = ((REPORTED_CHAINS as f64 / support) as usize).next_multiple_of(64);
     let chains = settings.chains.unwrap_or_else(|| {
         let needed = relative_variance(aimed, resampled) / (support * wanted_error * wanted_error);

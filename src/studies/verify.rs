@@ -176,10 +176,16 @@ fn sampled(estimator: &dyn Estimator, known: &Known, scores: &mut Vec<f64>) -> R
         .into_par_iter()
         .map(|seed| {
             // No clock decides anything, so the numbers are the same on every machine of one instruction set.
+            // A ladder of many rungs is a slow one.
+            let (chains, rungs) = match estimator.name() {
+                "importance" => (4096, 64),
+                "tempering" => (64, 6),
+                _ => (256, 64),
+            };
             let settings = Settings {
                 seed,
-                chains: Some(if estimator.name() == "importance" { 4096 } else { 256 }),
-                rungs: Some(64),
+                chains: Some(chains),
+                rungs: Some(rungs),
                 max_time: 1e9,
                 ..Settings::default()
             };

@@ -80,7 +80,9 @@ impl Estimator for Tempering {
         let mut phases = Phases::new(monitor);
         let rounds =
             |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
-        let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
+        // Systems and rungs are the ladder's; annealing chooses its own, and the evidence is annealed.
+        let annealing = Settings { chains: None, rungs: None, ..settings.clone() };
+        let mut plan = pilot::plan(model, &annealing, rounds, &mut phases)?;
         let path = Arc::clone(&plan.path);
         let path = path.as_ref();
         let systems = settings.chains.unwrap_or_else(|| path.block_size(SYSTEMS).max(SYSTEMS));
@@ -118,7 +120,9 @@ impl Estimator for Tempering {
             0.5 * left(settings.max_time, start.elapsed().as_secs_f64()) / pace
         };
         let replayed = settings.replay.is_some();
-        plan.decisions.out_of_time = !replayed && settings.budget.is_none() && wanted > affordable;
+        if !replayed {
+            plan.decisions.out_of_time = settings.budget.is_none() && wanted > affordable;
+        }
         let rounds = if replayed || settings.budget.is_some() {
             affordable
         } else {
