@@ -74,7 +74,8 @@ pub(crate) fn gather(
     let size = format!("({chains} chains, {rungs} rungs)");
     let mut answers = Vec::new();
 
-    let resampling = |label| Some(Resampling::at_half(stream.child(label)));
+    // On continuous spaces chains that all fell into one mode and were copied would look certain; weights that part tell.
+    let resampling = |label| wide.is_none().then(|| Resampling::at_half(stream.child(label)));
     let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
     let mut second =
         phases.forward("second forward run", population, schedule, Move::Forward, resampling(10))?;
