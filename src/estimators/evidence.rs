@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-use super::annealing::Resampling;
 use super::estimate::{Direction, Evidence, Role};
 use super::floor::{floor, some};
 use super::phases::Phases;
-use super::pilot::{Plan, Rounds, equally_weighted};
+use super::pilot::{Plan, Rounds, equally_weighted, resampling};
 use super::settings::Settings;
 use super::warnings::Warning;
 use crate::error::Result;
@@ -74,8 +73,7 @@ pub(crate) fn gather(
     let size = format!("({chains} chains, {rungs} rungs)");
     let mut answers = Vec::new();
 
-    // On continuous spaces chains that all fell into one mode and were copied would look certain; weights that part tell.
-    let resampling = |label| wide.is_none().then(|| Resampling::at_half(stream.child(label)));
+    let resampling = |label| resampling(plan.path.as_ref(), stream.child(label));
     let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
     let mut second =
         phases.forward("second forward run", population, schedule, Move::Forward, resampling(10))?;
@@ -198,8 +196,6 @@ pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evi
 /// An independent answer that is less certain than this many nats supports nothing: it would agree with a wrong number, too. (With
 /// 512 chains this is an ESS of about 40, below which a standard error means little anyway.)
 const WEAK: f64 = 0.15;
-/// The same for a forward run, which shares the estimate's blind spots however certain it is.
-const WEAK_FORWARD: f64 = 0.25;
 
 /// What speaks against an estimate among the evidence, or in the lack of it.
 pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<Warning> {
@@ -214,7 +210,7 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
         } else if !other.agrees {
             let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })
-        } else if other.std_err > if other.direction == Direction::Forward { WEAK_FORWARD } else { WEAK } {
+        } else if other.std_err > WEAK {
             Some(Warning::WeakEvidence { source, std_err: other.std_err })
         } else {
             None

@@ -113,7 +113,7 @@ impl Plan {
 
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
-/// Pilots have 128 chains each, which are resampled, 32 rungs at first, and twice as many as soon as two have fitted reference and
+/// Pilots have 128 chains each, 32 rungs at first, and twice as many as soon as two have fitted reference and
 /// kernel or the variance is above 2.5; each runs at the schedule that the one before it suggested. The variance s² of log-weights falls
 /// as K^−a with ½ ≤ a ≤ 1, a as the last three pilots saw it, so K = K_pilot (s²/0.7)^(1/a) rungs, and no fewer than the pilot's, give
 /// ESS ≈ N/2; N = 1,024 chains, or as many as the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would
@@ -163,8 +163,8 @@ pub fn plan(
         let schedule = curve.with_rungs(rungs);
         let stream = stream.child(records.len() as u64);
         let population = Population::from_reference(path.as_ref(), CHAINS, stream);
-        let resampling = Resampling::at_half(stream.child(u64::MAX));
-        let run = phases.forward(&name, population, &schedule, Move::Adapting, Some(resampling))?;
+        let resampling = resampling(path.as_ref(), stream.child(u64::MAX));
+        let run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
         pace = phases.last_seconds() / (CHAINS * rungs) as f64;
 
         barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
@@ -289,6 +289,12 @@ fn reported_schedule(settings: &Settings, curve: &Schedule, rungs: usize) -> Sch
         ScheduleChoice::Sigmoidal => Schedule::sigmoidal(rungs),
         ScheduleChoice::EqualBarrier | ScheduleChoice::Given(_) => curve.with_rungs(rungs),
     }
+}
+
+/// How pilots and evidence resample: on finite spaces only. On continuous ones the reference is fitted to where chains ended, and
+/// copies of those in one mode would hide that there are others, from the fit and from the evidence.
+pub(crate) fn resampling(path: &dyn Path, stream: Stream) -> Option<Resampling> {
+    path.widened().is_none().then(|| Resampling::at_half(stream))
 }
 
 /// How much of the rungs each step of a pilot's schedule deserves.
