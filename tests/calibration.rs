@@ -1,5 +1,5 @@
 //! Are the error bars right, and are wrong answers flagged? The same as `lnz verify --thorough`, and the tables that
-//! `tests/calibration.md` holds: `cargo test --release --test calibration -- --ignored --nocapture`, 25 minutes on two cores.
+//! `tests/calibration.md` holds: `cargo test --release --test calibration -- --ignored --nocapture`, half an hour on two cores.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -20,7 +20,7 @@ impl Monitor for Rows {
 }
 
 #[test]
-#[ignore = "25 minutes, run by the command above; its tables are committed as tests/calibration.md"]
+#[ignore = "half an hour, run by the command above; its tables are committed as tests/calibration.md"]
 fn error_bars_cover_and_verdicts_are_sharp() {
     let found = calibrate(&Rows).unwrap();
     let mut tables = String::from(

@@ -20,7 +20,7 @@ use super::{Report, print};
 /// errors the mean of eight runs is off. Exit status 0 if every number is right, 3 if any is off.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Measure coverage, width of intervals and verdicts over 200 seeds instead (25 minutes on two cores)
+    /// Measure coverage, width of intervals and verdicts over 200 seeds instead (half an hour on two cores)
     #[arg(long, conflicts_with = "plant_mistake")]
     thorough: bool,
     /// Add an estimator whose weights have the wrong sign, to see that it is caught

@@ -174,7 +174,7 @@ struct Run {
     converged: bool,
 }
 
-/// Runs all of it: about 25 minutes on two cores.
+/// Runs all of it: about half an hour on two cores.
 ///
 /// # Errors
 /// What an estimator reports.
