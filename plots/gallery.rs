@@ -80,7 +80,7 @@ fn only(figures: Vec<Figure>, names: &[&str]) -> Vec<Figure> {
 fn trained_machine() -> Result<Vec<Figure>> {
     let file = here("examples/models/mnist-rbm-500.safetensors");
     let model = read_model(&file, &ModelOptions::default())?.model;
-    figures_of(&model, "mnist-rbm-500.safetensors", "ais")
+    figures_of(&model, "mnist-rbm-500.safetensors", "smc")
 }
 
 fn integration() -> Result<Vec<Figure>> {

@@ -150,7 +150,6 @@ fn families_tell_the_error() {
             scores.push(error / run.families.std_err());
         }
         let sd = statistics::variance(&scores).sqrt();
-        println!("{below}: {} resamplings a run, sd of z {sd:.3}", resamplings as f64 / 400.0);
         assert!(resamplings > 400, "{resamplings} resamplings: the test would not see them");
         // The standard deviation of 400 such numbers is 0.035 off, and their tails are a little heavier than normal ones.
         assert!((sd - 1.0).abs() < 0.15, "threshold {below}: sd of z {sd}");

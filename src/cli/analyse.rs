@@ -112,7 +112,9 @@ impl Arguments {
         let mut analyses = Vec::new();
         if let Some((run, reference)) = &stored.run {
             analyses = analyse(run)?;
-            analyses.iter_mut().for_each(|way| way.log_z += reference);
+            for way in &mut analyses {
+                way.log_z += reference;
+            }
         }
         let warnings = doubts(&states);
         let overlap = overlap.rows().into_iter().map(|row| row.to_vec()).collect();

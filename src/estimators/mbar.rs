@@ -90,7 +90,7 @@ impl<'a> Reduced<'a> {
     }
 
     /// log Z of the sampled states, each from the one before it by the acceptance ratio: where the multistate equations start.
-    fn first_guess(&self, sampled: &[usize]) -> Result<Vec<f64>> {
+    fn first_guess(&self, sampled: &[usize]) -> Vec<f64> {
         let ranges = self.ranges();
         let mut guess = vec![0.0];
         for pair in sampled.windows(2) {
@@ -107,7 +107,7 @@ impl<'a> Reduced<'a> {
             let step = bar(&gains(low, high), &gains(high, low)).map_or(0.0, |ratio| ratio.log_ratio);
             guess.push(guess[guess.len() - 1] + step);
         }
-        Ok(guess)
+        guess
     }
 }
 
@@ -138,7 +138,7 @@ impl Mbar {
     /// method does not converge: there is no number then.
     pub fn solve(samples: Reduced<'_>) -> Result<Self> {
         let sampled = samples.sampled();
-        let guess = samples.first_guess(&sampled)?;
+        let guess = samples.first_guess(&sampled);
         let solution = Newton::new(samples, &sampled, &guess).solve(samples, None)?;
         let curvature = solution.factor().map_err(|pivot| no_overlap(sampled[pivot.index + 1]))?;
         let energies = samples.energies;

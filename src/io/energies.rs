@@ -103,7 +103,7 @@ fn parse(tensors: &Tensors) -> Result<Energies, String> {
 /// Whole numbers that can count something.
 fn whole(name: &str, values: &ArrayD<f64>) -> Result<Vec<usize>, String> {
     let one = |&value: &f64| {
-        let fits = value >= 0.0 && value < 1e15 && value.fract() == 0.0;
+        let fits = (0.0..1e15).contains(&value) && value.fract() == 0.0;
         if fits {
             Ok(value as usize)
         } else {

@@ -139,7 +139,9 @@ impl Estimator for Tempering {
         drop(trial);
         let mut analyses = analyse(&run.samples)?;
         let reference = plan.path.log_z_reference();
-        analyses.iter_mut().for_each(|analysis| analysis.log_z += reference);
+        for analysis in &mut analyses {
+            analysis.log_z += reference;
+        }
         let (log_z, std_err) = (analyses[0].log_z, analyses[0].std_err);
 
         let found = evidence::gather(model, &plan, settings, &mut phases)?;
