@@ -125,13 +125,12 @@ impl Arguments {
 
     fn text(&self, found: &Found) -> String {
         let last = found.states.len() - 1;
-        let mut text = match found.analyses.first() {
-            Some(way) => format!("log Z = {} nats\n", print::with_error(way.log_z, way.std_err)),
-            None => {
-                let state = &found.states[last];
-                let number = print::with_error(state.log_z, state.std_err);
-                format!("log Z of state {last} - log Z of state 0 = {number} nats\n")
-            }
+        let mut text = if let Some(way) = found.analyses.first() {
+            format!("log Z = {} nats\n", print::with_error(way.log_z, way.std_err))
+        } else {
+            let state = &found.states[last];
+            let number = print::with_error(state.log_z, state.std_err);
+            format!("log Z of state {last} - log Z of state 0 = {number} nats\n")
         };
         let from = format!("{}, solved in {} Newton steps", self.file.display(), found.newton_steps);
         let mut lines = vec![("  from", from)];
