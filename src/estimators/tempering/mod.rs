@@ -45,15 +45,17 @@ const DENSITY: f64 = 1.2;
 /// Non-reversible parallel tempering (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464) with the multistate
 /// acceptance ratio (Shirts & Chodera 2008, doi:10.1063/1.2978177) on its states.
 ///
-/// In each of 32 independent systems (64 where a machine word holds as many) one chain at every rung takes kernel steps, and neighbouring rungs exchange states, even and odd
-/// pairs in turn. Two pilots place the rungs so that all exchanges are rejected equally often, with about 2Λ of them (Λ, the sum of
-/// rejection rates, hardly depends on their number), a third tells how many rounds the target error and ten round trips of each system from the reference to the model and back need;
-/// then one run is reported.
-/// It starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`, `stepping-stone-up`,
-/// `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
+/// In each of 32 independent systems (64 where a machine word holds as many) one chain at every rung takes kernel steps, and
+/// neighbouring rungs exchange states, even and odd pairs in turn. Two pilots place the rungs so that all exchanges are rejected
+/// equally often, with about 2Λ of them (Λ, the sum of rejection rates, hardly depends on their number), a third tells how many rounds
+/// the target error and ten round trips of each system from the reference to the model and back need; then one run is reported. It
+/// starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`,
+/// `stepping-stone-up`, `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
 ///
 /// Systems are independent and everything within one is not, so the error is that of the systems' influence on the estimate and
-/// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, no drift between the halves of the run, and the evidence of annealed runs.
+/// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, no drift
+/// between the halves of the run, and the evidence of annealed runs. Round trips do not prove that every mode was seen, and how sharp
+/// this verdict is on hard models has not been measured (`tests/calibration.md`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tempering;
 
