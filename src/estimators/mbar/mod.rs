@@ -1,22 +1,20 @@
 //! The multistate acceptance ratio: log of the partition functions of many states at once, from samples of all of them.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::bar::bar;
 use crate::error::{Error, Result};
-use crate::math::linear::{BadPivot, Cholesky};
+use crate::math::linear::Cholesky;
 use crate::math::{Stream, log_sum_exp, products, statistics};
+
+mod newton;
+
+use newton::Newton;
 
 /// Parts that samples are cut into, whatever the number of threads, so that sums come out the same.
 const PARTS: usize = 64;
-/// Newton steps after which the equations count as unsolved.
-const MOST_STEPS: usize = 200;
-/// Step, in nats, below which they are solved: Newton's method doubles the digits in each.
-const SOLVED: f64 = 1e-9;
-/// Nats that a solution may move before the table of Boltzmann factors is made anew around it.
-const FAR: f64 = 30.0;
 
 /// Reduced energies of samples: what free-energy programs call u_kn and N_k.
 ///
@@ -65,12 +63,6 @@ impl<'a> Reduced<'a> {
             )));
         }
         Ok(Self { energies, counts })
-    }
-
-    /// The state that each sample was drawn from.
-    fn origins(&self) -> impl Iterator<Item = usize> + 'a {
-        let counts = self.counts;
-        counts.iter().enumerate().flat_map(|(state, &count)| std::iter::repeat_n(state, count))
     }
 
     /// The samples of each state.
@@ -391,183 +383,4 @@ fn square(matrix: ArrayView2<'_, f64>) -> Array2<f64> {
 fn symmetric(matrix: Array2<f64>) -> Array2<f64> {
     let sum = &matrix + &matrix.t();
     0.5 * sum
-}
-
-/// Newton's method on Σ_n log Σ_k N_k e^{f_k − u_k(x_n)} − Σ_k N_k f_k over the sampled states.
-#[derive(Clone)]
-struct Newton<'a> {
-    sampled: &'a [usize],
-    /// f at which `factors` is made.
-    base: Array1<f64>,
-    /// e^{base_k − u_k(x_n) − top_n}, (samples, sampled states): no exponential is taken in a step.
-    factors: Array2<f64>,
-    /// max_k base_k − u_k(x_n).
-    tops: Vec<f64>,
-    /// f − base.
-    shift: Array1<f64>,
-    /// How many samples each state has, as they count.
-    counts: Array1<f64>,
-    curvature: Array2<f64>,
-    steps: usize,
-}
-
-impl<'a> Newton<'a> {
-    fn new(samples: Reduced<'_>, sampled: &'a [usize], log_z: &[f64]) -> Self {
-        let base: Array1<f64> = log_z.iter().map(|log_z| -log_z).collect();
-        let counts = sampled.iter().map(|&k| samples.counts[k] as f64).collect();
-        let (factors, tops) = factors(samples.energies, sampled, base.view());
-        let (shift, curvature) = (Array1::zeros(sampled.len()), Array2::zeros((0, 0)));
-        Self { sampled, base, factors, tops, shift, counts, curvature, steps: 0 }
-    }
-
-    /// The minimum; `times` says how often each sample counts.
-    fn solve(&self, samples: Reduced<'_>, times: Option<&[f64]>) -> Result<Self> {
-        let mut at = self.clone();
-        if let Some(times) = times {
-            let mut counts = vec![0.0; samples.counts.len()];
-            samples.origins().zip(times).for_each(|(origin, times)| counts[origin] += times);
-            at.counts = self.sampled.iter().map(|&k| counts[k]).collect();
-        }
-        let mut damping = 0.0;
-        for step in 1..=MOST_STEPS {
-            at.steps = step;
-            let (value, gradient, curvature) = at.evaluate(at.shift.view(), times, true);
-            at.curvature = curvature;
-            let Some(direction) = at.direction(&gradient, &mut damping) else { break };
-            let size = direction.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-            if size < SOLVED {
-                at.shift += &direction;
-                return Ok(at);
-            }
-            let slope = gradient.dot(&direction);
-            let mut length = 1.0;
-            let moved = loop {
-                let next = &at.shift + &(length * &direction);
-                let found = at.evaluate(next.view(), times, false).0;
-                // Near the minimum the decrease drowns in rounding.
-                if found <= value + 1e-4 * length * slope + 1e-13 * value.abs() {
-                    break Some(next);
-                }
-                length *= 0.5;
-                if length < 1e-10 {
-                    break None;
-                }
-            };
-            let Some(next) = moved else { break };
-            at.shift = next;
-            if at.shift.iter().any(|shift| shift.abs() > FAR) {
-                at.base += &at.shift;
-                at.shift.fill(0.0);
-                (at.factors, at.tops) = factors(samples.energies, self.sampled, at.base.view());
-            }
-        }
-        Err(Error::NotReached {
-            estimator: "mbar",
-            message: format!(
-                "the equations were not solved in {} Newton steps, which is a sign of states that hardly overlap; put states between \
-                 them, or draw more samples",
-                at.steps
-            ),
-        })
-    }
-
-    /// The Newton direction with the first state held, damped where the curvature is singular to working precision.
-    fn direction(&self, gradient: &Array1<f64>, damping: &mut f64) -> Option<Array1<f64>> {
-        while *damping <= 1.0 {
-            let mut curvature = self.curvature.slice(s![1.., 1..]).to_owned();
-            curvature
-                .diag_mut()
-                .iter_mut()
-                .zip(self.counts.iter().skip(1))
-                .for_each(|(h, n)| *h += *damping * n);
-            if let Ok(factor) = Cholesky::new(curvature.view()) {
-                let inner = factor.solve(gradient.slice(s![1..]).mapv(|g| -g));
-                *damping = if *damping < 1e-12 { 0.0 } else { *damping * 0.01 };
-                return Some(std::iter::once(0.0).chain(inner).collect());
-            }
-            *damping = (*damping * 100.0).max(1e-12);
-        }
-        None
-    }
-
-    /// The function (but for a constant), its gradient, and its curvature where asked for.
-    fn evaluate(
-        &self,
-        shift: ArrayView1<'_, f64>,
-        times: Option<&[f64]>,
-        curved: bool,
-    ) -> (f64, Array1<f64>, Array2<f64>) {
-        let scale: Array1<f64> =
-            shift.iter().zip(&self.counts).map(|(shift, count)| count * shift.exp()).collect();
-        let states = scale.len();
-        let rows = self.factors.nrows().div_ceil(PARTS);
-        let parts: Vec<_> = self
-            .factors
-            .axis_chunks_iter(Axis(0), rows)
-            .into_par_iter()
-            .enumerate()
-            .map(|(part, factors)| {
-                let mut value = 0.0;
-                let mut sums = Array1::<f64>::zeros(states);
-                let mut shares = if curved { factors.to_owned() } else { Array2::zeros((0, 0)) };
-                for (i, row) in factors.rows().into_iter().enumerate() {
-                    let total = row.dot(&scale);
-                    let times = times.map_or(1.0, |times| times[part * rows + i]);
-                    value += if times > 0.0 { times * total.ln() } else { 0.0 };
-                    if curved {
-                        let mut share = shares.row_mut(i);
-                        share *= &scale;
-                        share *= times.sqrt() / total;
-                        sums.scaled_add(times.sqrt(), &share);
-                    }
-                }
-                (value, sums, if curved { square(shares.view()) } else { shares })
-            })
-            .collect();
-        let (mut value, mut sums, mut products) =
-            (0.0, Array1::<f64>::zeros(states), Array2::<f64>::zeros((0, 0)));
-        for (part_value, part_sums, part_products) in parts {
-            value += part_value;
-            sums += &part_sums;
-            products = if products.is_empty() { part_products } else { products + part_products };
-        }
-        value -= self.counts.dot(&shift);
-        let gradient = &sums - &self.counts;
-        let curvature = if curved { Array2::from_diag(&sums) - products } else { products };
-        (value, gradient, curvature)
-    }
-
-    fn factor(&self) -> std::result::Result<Cholesky, BadPivot> {
-        Cholesky::new(self.curvature.slice(s![1.., 1..]))
-    }
-
-    /// log Σ_k N_k e^{f_k − u_k(x_n)} of every sample.
-    fn log_totals(&self) -> Vec<f64> {
-        let scale: Array1<f64> =
-            self.shift.iter().zip(&self.counts).map(|(shift, count)| count * shift.exp()).collect();
-        self.factors.rows().into_iter().zip(&self.tops).map(|(row, top)| row.dot(&scale).ln() + top).collect()
-    }
-}
-
-fn factors(
-    energies: ArrayView2<'_, f64>,
-    sampled: &[usize],
-    base: ArrayView1<'_, f64>,
-) -> (Array2<f64>, Vec<f64>) {
-    let mut factors = Array2::zeros((energies.ncols(), sampled.len()));
-    let tops = factors
-        .axis_iter_mut(Axis(0))
-        .into_par_iter()
-        .enumerate()
-        .map(|(sample, mut row)| {
-            let mut top = f64::NEG_INFINITY;
-            for ((value, &state), base) in row.iter_mut().zip(sampled).zip(base) {
-                *value = base - energies[[state, sample]];
-                top = top.max(*value);
-            }
-            row.mapv_inplace(|value| (value - top).exp());
-            top
-        })
-        .collect();
-    (factors, tops)
 }
