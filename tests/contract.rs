@@ -14,7 +14,7 @@ use lnz::estimators::phases::Phases;
 use lnz::estimators::tempering::analyses::{NAMES, analyse};
 use lnz::estimators::tempering::{Length, ladder};
 use lnz::estimators::{Settings, Silent, pilot, quickest_exact};
-use lnz::math::{LogWeights, Stream, statistics};
+use lnz::math::{LogWeights, Stream, log_mean_exp, statistics};
 use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
 use lnz::paths::{BLOCK, Move, Path, Population, Schedule};
 use ndarray::{Array1, Array2, array};
@@ -339,4 +339,32 @@ fn rounded_rbm_annealed() {
     check("rounded rbm annealed", &errors, 0.05);
     let (mean, error) = (statistics::mean(&without), statistics::std_err(&without));
     assert!(mean.abs() > 10.0 * error, "rounding is to be seen: {mean} ± {error}");
+}
+
+/// Tempering on a path that jumps at β = 1: every estimator is right, and thermodynamic integration would not be without the jump.
+#[test]
+fn rounded_rbm_tempered() {
+    let model = rounded_rbm();
+    let exact = exact(&model);
+    let (path, schedule) = prepared(&model, 150);
+    let schedule = schedule.with_rungs(64);
+    let mut ways: [Vec<f64>; 5] = Default::default();
+    for seed in 0..8 {
+        let length = Length { burn_in: 100, rounds: 120, every: 4 };
+        let run =
+            ladder::run(path.as_ref(), &schedule, 32, length, None, Stream::new(seed), &Silent).unwrap();
+        let found = analyse(&run.samples).unwrap();
+        let jump = log_mean_exp(&run.samples.jumps.to_vec());
+        let integral = &found[4];
+        let error = path.log_z_reference() + integral.log_z - exact;
+        // The rule's own error, which the error bar carries, is most of it.
+        assert!(error.abs() < 2.0 * integral.std_err && integral.std_err < 0.06, "{integral:?}: {error}");
+        assert!((error + jump).abs() > 3.0 * error.abs(), "the jump is to be seen: {jump}, {error}");
+        for (errors, way) in ways.iter_mut().zip(&found) {
+            errors.push(path.log_z_reference() + way.log_z - exact);
+        }
+    }
+    for (errors, name) in ways.iter().zip(NAMES).take(4) {
+        check(name, errors, 0.1);
+    }
 }

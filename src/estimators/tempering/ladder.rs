@@ -224,7 +224,8 @@ impl<'a> Ladder<'a> {
             let mut slopes = Array2::zeros((population.chains(), 2));
             population.map_blocks(&mut slopes, |block, mut rows| {
                 let (mut first, mut second) = (vec![0.0; block.chains()], vec![0.0; block.chains()]);
-                block.derivatives(beta, &mut first, &mut second);
+                // Of the path below β = 1, where it may jump: the integral goes up to there.
+                block.derivatives(beta.min(1f64.next_down()), &mut first, &mut second);
                 for (mut row, (first, second)) in rows.rows_mut().into_iter().zip(first.iter().zip(&second)) {
                     row[0] = *first;
                     row[1] = *second;
