@@ -37,7 +37,7 @@ const EASY: [&str; 5] = [
 
 /// References that a sampler gets wrong, with so many rungs (or as many as pilots choose), and how many runs. In the first half the
 /// weights themselves look bad; in the second they look good, and only evidence can tell that a mode or a phase was missed.
-const HARD: [(&str, &str, Option<usize>, u64); 17] = [
+const HARD: [(&str, &str, Option<usize>, u64); 20] = [
     ("smc", "ref:funnel?dim=10", Some(100), 100),
     ("smc", "ref:mixture?dim=8&modes=6&separation=8", Some(32), 100),
     ("smc", "ref:mixture?dim=8&modes=6&separation=8", Some(200), 60),
@@ -54,6 +54,9 @@ const HARD: [(&str, &str, Option<usize>, u64); 17] = [
     ("ti", "ref:memory", None, 50),
     ("ais", "ref:memory?threshold=0.3&seed=2", None, 50),
     ("smc", "ref:memory?threshold=0.3&seed=2", None, 50),
+    ("tempering", "ref:mixture?dim=8&modes=6&separation=8", None, 40),
+    ("tempering", "ref:potts?side=6&states=10&coupling=1.5", None, 40),
+    ("tempering", "ref:memory", None, 40),
     ("importance", "ref:memory?threshold=0.6", None, 50),
 ];
 
