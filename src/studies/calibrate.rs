@@ -10,13 +10,14 @@ use crate::error::Result;
 use crate::estimators::{Monitor, Settings, Silent, by_name};
 use crate::math::statistics;
 
-/// Seeds on each easy reference.
+/// Seeds on each reference on which *converged* is due, and on each other one.
 pub const SEEDS: u64 = 200;
+const FEWER_SEEDS: u64 = 50;
 /// The least share of intervals that cover: a true 95 % falls below it in 200 runs with probability 0.2 %.
 pub const LEAST_COVERAGE: f64 = 0.90;
 /// The widest that intervals may be, in units of what the spread of the errors calls for.
 pub const MOST_WIDTH: f64 = 1.4;
-/// The least share of runs on easy references that must say *converged*.
+/// The least share of runs that must say *converged* where that is due.
 pub const LEAST_CONVERGED: f64 = 0.90;
 /// The share of wrong runs that may be called converged.
 pub const MOST_MISSED: f64 = 0.01;
@@ -26,14 +27,29 @@ pub const LEAST_WRONG: usize = 300;
 /// Samplers that are calibrated.
 const METHODS: [&str; 4] = ["smc", "tempering", "ais", "ti"];
 
-/// Easy references of different kinds, on which *converged* is due.
-const EASY: [&str; 5] = [
-    "ref:gaussian?dim=10",
-    "ref:mixture?dim=2&separation=3",
-    "ref:ising?side=8&coupling=0.44",
-    "ref:rbm?visible=20&hidden=12",
-    "ref:boltzmann?dim=16&units=spins&coupling=2",
+/// References of every kind, and whether they are so easy with default settings that *converged* is due.
+const REFERENCES: [(&str, bool); 17] = [
+    ("ref:gaussian?dim=10", true),
+    ("ref:mixture?dim=2&separation=3", true),
+    ("ref:mixture?dim=2&modes=2&separation=8", false),
+    ("ref:funnel?dim=10", false),
+    ("ref:many-well?dim=16", true),
+    ("ref:many-well?dim=32", false),
+    ("ref:ising?side=8&coupling=0.3", true),
+    ("ref:ising?side=8&coupling=0.44", true),
+    ("ref:ising?side=8&coupling=0.5", true),
+    ("ref:ising?side=8&coupling=0.44&field=0.05", true),
+    ("ref:ising?side=16&coupling=0.3", true),
+    ("ref:ising?side=16&coupling=0.44", true),
+    ("ref:ising?side=16&coupling=0.5", true),
+    ("ref:spin-glass?rows=4&columns=5", true),
+    ("ref:potts?side=4", true),
+    ("ref:rbm?visible=12&hidden=8", true),
+    ("ref:boltzmann?dim=16&units=spins&coupling=2", true),
 ];
+
+/// Cells left out: the integrand at the reference is so large and so noisy there that a run takes minutes to say *not converged*.
+const LEFT_OUT: [(&str, &str); 1] = [("ti", "ref:funnel?dim=10")];
 
 /// References that a sampler gets wrong, with so many rungs (or as many as pilots choose), and how many runs. In the first half the
 /// weights themselves look bad; in the second they look good, and only evidence can tell that a mode or a phase was missed.
@@ -65,7 +81,7 @@ const HARD: [(&str, &str, Option<usize>, u64); 20] = [
 const BEYOND: [(&str, &str, Option<usize>, u64); 1] =
     [("ais", "ref:two-modes?dim=5&width-ratio=0.05", None, 20)];
 
-/// One sampler on one easy reference.
+/// One sampler on one reference, with default settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// The sampler.
@@ -86,6 +102,14 @@ pub struct Calibration {
     pub coverage: f64,
     /// Share of the runs that say *converged*.
     pub converged: f64,
+    /// Whether the reference is one on which they should, and intervals cover.
+    pub due: bool,
+    /// How many runs were wrong: off by more than three standard errors and 0.2 nat.
+    pub wrong: usize,
+    /// How many of these said *converged*.
+    pub missed: usize,
+    /// Error / claimed standard error of every run.
+    pub z: Vec<f64>,
 }
 
 impl fmt::Display for Calibration {
@@ -93,16 +117,19 @@ impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "| {} | `{}` | {:+.4} | {:.4} | {:.4} | {:.2} | {:.2} | {:.1} % | {:.1} % |",
+            "| {} | `{}`{} | {:+.4} | {:.4} | {:.4} | {:.2} | {:.2} | {:.1} % | {:.1} % | {} | {} |",
             self.method,
             self.reference,
+            if self.due { "" } else { " (hard)" },
             self.mean_error,
             self.sd_error,
             self.mean_std_err,
             self.sd_z,
             self.width,
             100.0 * self.coverage,
-            100.0 * self.converged
+            100.0 * self.converged,
+            self.wrong,
+            self.missed
         )
     }
 }
@@ -117,10 +144,13 @@ impl fmt::Display for Hard {
 }
 
 impl Calibration {
-    /// Whether coverage, width and verdicts are as they should be.
+    /// Whether coverage, width and verdicts are as they should be, where that is due.
     #[must_use]
     pub fn passes(&self) -> bool {
-        self.coverage >= LEAST_COVERAGE && self.width <= MOST_WIDTH && self.converged >= LEAST_CONVERGED
+        !self.due
+            || (self.coverage >= LEAST_COVERAGE
+                && self.width <= MOST_WIDTH
+                && self.converged >= LEAST_CONVERGED)
     }
 }
 
@@ -144,9 +174,9 @@ pub struct Hard {
 /// What calibration found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibrations {
-    /// Samplers on easy references.
-    pub easy: Vec<Calibration>,
-    /// Samplers on hard ones.
+    /// Samplers on references of every kind, with default settings.
+    pub cells: Vec<Calibration>,
+    /// Samplers on references that are too hard for them.
     pub hard: Vec<Hard>,
     /// Samplers on references beyond reach, which count for nothing.
     pub beyond: Vec<Hard>,
@@ -156,14 +186,16 @@ impl Calibrations {
     /// All wrong runs, and those among them that said *converged*.
     #[must_use]
     pub fn wrong_and_missed(&self) -> (usize, usize) {
-        self.hard.iter().fold((0, 0), |(wrong, missed), row| (wrong + row.wrong, missed + row.missed))
+        let cells = self.cells.iter().map(|row| (row.wrong, row.missed));
+        let hard = self.hard.iter().map(|row| (row.wrong, row.missed));
+        cells.chain(hard).fold((0, 0), |all, row| (all.0 + row.0, all.1 + row.1))
     }
 
     /// Whether everything is as it should be.
     #[must_use]
     pub fn passes(&self) -> bool {
         let (wrong, missed) = self.wrong_and_missed();
-        self.easy.iter().all(Calibration::passes)
+        self.cells.iter().all(Calibration::passes)
             && wrong >= LEAST_WRONG
             && missed as f64 <= MOST_MISSED * wrong as f64
     }
@@ -177,54 +209,75 @@ struct Run {
     converged: bool,
 }
 
-/// Runs all of it: about half an hour on two cores.
+impl Run {
+    fn wrong(&self) -> bool {
+        self.error.abs() > (3.0 * self.std_err).max(0.2)
+    }
+}
+
+/// Runs all of it, on `others` as on the references that are not easy: an hour or more on two cores.
 ///
 /// # Errors
 /// What an estimator reports.
-pub fn calibrate(monitor: &dyn Monitor) -> Result<Calibrations> {
+pub fn calibrate(others: &[Known], monitor: &dyn Monitor) -> Result<Calibrations> {
     let mut found = Calibrations::default();
-    for method in METHODS {
-        for spec in EASY {
-            let runs = runs(method, spec, None, SEEDS, monitor)?;
-            let collect = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
-            let share = |of: &dyn Fn(&Run) -> bool| {
-                runs.iter().filter(|run| of(run)).count() as f64 / runs.len() as f64
-            };
-            let errors = collect(&|run| run.error);
-            let sd_error = statistics::variance(&errors).sqrt();
-            let row = Calibration {
-                method: method.into(),
-                reference: spec.into(),
-                mean_error: statistics::mean(&errors),
-                sd_error,
-                mean_std_err: statistics::mean(&collect(&|run| run.std_err)),
-                sd_z: statistics::variance(&collect(&|run| run.error / run.std_err)).sqrt(),
-                width: statistics::mean(&collect(&|run| run.half_width)) / (1.96 * sd_error),
-                coverage: share(&|run| run.covered),
-                converged: share(&|run| run.converged),
-            };
-            monitor.note(&row.to_string());
-            found.easy.push(row);
-        }
+    for (spec, due) in REFERENCES {
+        found.cells.extend(cells(&Known::new(spec)?, due, monitor)?);
+    }
+    for other in others {
+        found.cells.extend(cells(other, false, monitor)?);
     }
     found.hard = HARD.iter().map(|row| hard(*row, monitor)).collect::<Result<_>>()?;
     found.beyond = BEYOND.iter().map(|row| hard(*row, monitor)).collect::<Result<_>>()?;
     Ok(found)
 }
 
+/// Every sampler on one reference.
+fn cells(known: &Known, due: bool, monitor: &dyn Monitor) -> Result<Vec<Calibration>> {
+    let seeds = if due { SEEDS } else { FEWER_SEEDS };
+    let methods = METHODS.iter().filter(|method| !LEFT_OUT.contains(&(method, known.spec)));
+    methods
+        .map(|method| {
+            let runs = runs(method, known, None, seeds, monitor)?;
+            let collect = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
+            let count = |of: &dyn Fn(&Run) -> bool| runs.iter().filter(|run| of(run)).count();
+            let share = |of: &dyn Fn(&Run) -> bool| count(of) as f64 / runs.len() as f64;
+            let errors = collect(&|run| run.error);
+            let sd_error = statistics::variance(&errors).sqrt();
+            let z = collect(&|run| run.error / run.std_err);
+            let row = Calibration {
+                method: (*method).into(),
+                reference: known.spec.into(),
+                mean_error: statistics::mean(&errors),
+                sd_error,
+                mean_std_err: statistics::mean(&collect(&|run| run.std_err)),
+                sd_z: statistics::variance(&z).sqrt(),
+                width: statistics::mean(&collect(&|run| run.half_width)) / (1.96 * sd_error),
+                coverage: share(&|run| run.covered),
+                converged: share(&|run| run.converged),
+                due,
+                wrong: count(&Run::wrong),
+                missed: count(&|run| run.wrong() && run.converged),
+                z,
+            };
+            monitor.note(&row.to_string());
+            Ok(row)
+        })
+        .collect()
+}
+
 fn hard(
     (method, spec, rungs, seeds): (&str, &'static str, Option<usize>, u64),
     monitor: &dyn Monitor,
 ) -> Result<Hard> {
-    let runs = runs(method, spec, rungs, seeds, monitor)?;
-    let is_wrong = |run: &&Run| run.error.abs() > (3.0 * run.std_err).max(0.2);
+    let runs = runs(method, &Known::new(spec)?, rungs, seeds, monitor)?;
     let row = Hard {
         method: method.into(),
         reference: spec.into(),
         rungs,
         runs: runs.len(),
-        wrong: runs.iter().filter(is_wrong).count(),
-        missed: runs.iter().filter(is_wrong).filter(|run| run.converged).count(),
+        wrong: runs.iter().filter(|run| run.wrong()).count(),
+        missed: runs.iter().filter(|run| run.wrong() && run.converged).count(),
     };
     monitor.note(&row.to_string());
     Ok(row)
@@ -232,15 +285,14 @@ fn hard(
 
 fn runs(
     method: &str,
-    spec: &'static str,
+    known: &Known,
     rungs: Option<usize>,
     seeds: u64,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Run>> {
-    let known = Known::new(spec)?;
     let model = known.without_sampler();
     let method = by_name(method)?;
-    monitor.begin(&format!("{} on {spec}", method.name()), seeds);
+    monitor.begin(&format!("{} on {}", method.name(), known.spec), seeds);
     (0..seeds)
         .into_par_iter()
         .map(|seed| {

@@ -28,7 +28,17 @@ impl Known {
     /// # Panics
     /// Where no exact method applies: then it is no reference.
     pub fn new(spec: &'static str) -> Result<Self> {
-        let model = builtin::parse(spec)?;
+        Self::of(spec, builtin::parse(spec)?)
+    }
+
+    /// Any model, written as `spec`, with log Z by the quickest exact method.
+    ///
+    /// # Errors
+    /// As the method.
+    ///
+    /// # Panics
+    /// As [`Known::new`].
+    pub fn of(spec: &'static str, model: Arc<dyn Model>) -> Result<Self> {
         let (by, _) = quickest_exact(&model).expect("every reference has an exact method");
         let log_z = by.estimate(&model, &Settings::default(), &Silent)?.log_z;
         Ok(Self { spec, model, log_z, by })

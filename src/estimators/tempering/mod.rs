@@ -34,8 +34,9 @@ const FITTING: usize = 100;
 const MEASURING: usize = 200;
 /// Fewest rounds of the reported run.
 const LEAST_ROUNDS: usize = 256;
-/// States of a rung that are kept in each system of the reported run, at most.
-const KEPT: usize = 128;
+/// Energies that a run keeps, of all its states at all rungs, and the fewest states of a rung in each system whatever that takes.
+const MOST_ENERGIES: usize = 1 << 22;
+const LEAST_KEPT: usize = 32;
 /// Share of the rounds that come before the first that counts.
 const BURN_IN: usize = 4;
 /// Rungs of the first ladder to a unit of the annealing barrier: for normal increments of standard deviation d an exchange is
@@ -104,7 +105,8 @@ impl Estimator for Tempering {
             schedule = schedule.equal_barrier(&rejected, rungs);
             last = Some(run);
         }
-        let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every: MEASURING / 20 };
+        let every = keeping(MEASURING, systems, schedule.betas().len());
+        let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every };
         let ladder = (&schedule, systems, last.as_ref());
         let trial = temper("ladder 3", path, ladder, length, stream.child(2), &mut phases)?;
         let expected = analyse(&trial.samples)?[0].std_err * (MEASURING as f64).sqrt();
@@ -134,7 +136,7 @@ impl Estimator for Tempering {
         plan.decisions.sweeps = Some(rounds);
 
         phases.role = Role::Answer;
-        let every = rounds.div_ceil(KEPT);
+        let every = keeping(rounds, systems, schedule.betas().len());
         let length = Length { burn_in: rounds / BURN_IN, rounds, every };
         let ladder = (&schedule, systems, Some(&trial));
         let run = temper("tempering", path, ladder, length, stream.child(3), &mut phases)?;
@@ -182,6 +184,13 @@ impl Estimator for Tempering {
             },
         })
     }
+}
+
+/// Every how many rounds states are kept: as often as memory allows, but not so often that looking at all rungs from one, which costs
+/// as much as a step or more, would take most of the time.
+fn keeping(rounds: usize, systems: usize, states: usize) -> usize {
+    let most = (MOST_ENERGIES / (systems * states * states)).max(LEAST_KEPT);
+    rounds.div_ceil(most).max(states / 2).min(rounds / 2).max(1)
 }
 
 fn temper(
