@@ -12,7 +12,7 @@ use std::sync::Arc;
 use lnz::estimators::annealing::{self, Resampling};
 use lnz::estimators::phases::Phases;
 use lnz::estimators::tempering::analyses::{NAMES, analyse};
-use lnz::estimators::tempering::{Length, ladder};
+use lnz::estimators::tempering::{Length, Observables, Start, ladder};
 use lnz::estimators::{Settings, Silent, pilot, quickest_exact};
 use lnz::math::{LogWeights, Stream, log_mean_exp, statistics};
 use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
@@ -97,14 +97,18 @@ fn resampled(model: &Arc<dyn Model>, most: f64) {
     check("smc", &errors, most);
 }
 
+fn start(schedule: &Schedule, systems: usize, seed: u64) -> Start<'_> {
+    Start { schedule, systems, before: None, stream: Stream::new(seed) }
+}
+
 fn tempered(model: &Arc<dyn Model>, most: f64) {
     let truth = exact(model);
     let (path, schedule) = prepared(model, 8);
     let mut ways: [(Vec<f64>, Vec<f64>); 5] = Default::default();
     for seed in 0..2 * SEEDS {
         let length = Length { burn_in: 50, rounds: 200, every: 2 };
-        let run =
-            ladder::run(path.as_ref(), &schedule, 16, length, None, Stream::new(seed), &Silent).unwrap();
+        let run = ladder::run(path.as_ref(), start(&schedule, 16, seed), length, Observables::NONE, &Silent)
+            .unwrap();
         assert!(run.swap_rates.iter().all(|rate| *rate > 0.05), "{:?}", run.swap_rates);
         assert!(run.round_trips.iter().sum::<u64>() > 100, "{:?}", run.round_trips);
         let found = analyse(&run.samples).unwrap();
@@ -351,8 +355,8 @@ fn rounded_rbm_tempered() {
     let mut ways: [Vec<f64>; 5] = Default::default();
     for seed in 0..8 {
         let length = Length { burn_in: 100, rounds: 120, every: 4 };
-        let run =
-            ladder::run(path.as_ref(), &schedule, 32, length, None, Stream::new(seed), &Silent).unwrap();
+        let run = ladder::run(path.as_ref(), start(&schedule, 32, seed), length, Observables::NONE, &Silent)
+            .unwrap();
         let found = analyse(&run.samples).unwrap();
         let jump = log_mean_exp(&run.samples.jumps.to_vec());
         let integral = &found[4];

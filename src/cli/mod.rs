@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod analyse;
 mod arguments;
 mod compare;
+mod curve;
 mod estimate;
 mod evaluate;
 mod exact;
@@ -44,6 +45,7 @@ enum Command {
     Exact(exact::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
+    Curve(curve::Arguments),
     Analyse(analyse::Arguments),
     Verify(verify::Arguments),
     Plot(plot::Arguments),
@@ -61,6 +63,7 @@ impl Arguments {
             Command::Exact(arguments) => arguments.run(),
             Command::Evaluate(arguments) => arguments.run(),
             Command::Compare(arguments) => arguments.run(),
+            Command::Curve(arguments) => arguments.run(),
             Command::Analyse(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),
             Command::Plot(arguments) => arguments.run(),

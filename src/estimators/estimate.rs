@@ -147,6 +147,13 @@ impl Cost {
         self.phases.push(Phase { name: name.into(), role, seconds, counts });
     }
 
+    /// Adds what was done before.
+    pub(crate) fn join(&mut self, before: Self) {
+        self.counts += before.counts;
+        self.seconds += before.seconds;
+        self.phases.splice(0..0, before.phases);
+    }
+
     /// What a method of one phase took.
     pub(crate) fn of_one(name: &str, seconds: f64, counts: Counts) -> Self {
         let mut cost = Self::default();

@@ -14,6 +14,7 @@ pub mod ais;
 pub mod annealing;
 pub mod bar;
 pub mod closed_form;
+pub mod curve;
 pub mod enumeration;
 pub mod estimate;
 pub(crate) mod evidence;

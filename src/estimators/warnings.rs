@@ -83,6 +83,15 @@ pub enum Warning {
         /// The least that is accepted.
         least: f64,
     },
+    /// Averages at some temperature rest on few of the states of a tempering run.
+    FewReweighted {
+        /// The temperature.
+        temperature: f64,
+        /// How many states they are worth.
+        effective_samples: f64,
+        /// The least that is accepted.
+        least: f64,
+    },
     /// The error of numerical integration is not small against the sampling error.
     Discretisation {
         /// Its estimate, in nats.
@@ -153,6 +162,11 @@ impl fmt::Display for Warning {
                 f,
                 "only {trips:.1} round trips between reference and model for each system ({least:.0} are needed): the run remembers \
                  where it started; a longer --max-time helps, or --method smc"
+            ),
+            Self::FewReweighted { temperature, effective_samples, least } => write!(
+                f,
+                "averages at temperature {temperature} rest on {effective_samples:.0} effective samples ({least:.0} are needed); a \
+                 smaller --target-se takes more, and so does a narrower range of temperatures"
             ),
             Self::Discretisation { error, std_err } => write!(
                 f,

@@ -23,6 +23,20 @@ pub type Column = (String, Vec<f64>);
 /// As [`write_atomically`].
 pub fn write_likelihoods(path: &Path, columns: &[Column]) -> Result<()> {
     if is_npz(path) {
+        return write_columns(path, columns);
+    }
+    let examples = columns.first().map_or(0, |(_, values)| values.len());
+    let mut numbered = vec![("example".to_owned(), (0..examples).map(|row| row as f64).collect())];
+    numbered.extend_from_slice(columns);
+    write_columns(path, &numbered)
+}
+
+/// Writes `columns` of one length, by the extension of `path`: `.npz` as arrays, anything else as comma-separated values.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_columns(path: &Path, columns: &[Column]) -> Result<()> {
+    if is_npz(path) {
         let arrays: Vec<_> = columns
             .iter()
             .map(|(name, values)| (name.as_str(), ArrayView1::from(values).into_dyn()))
@@ -31,10 +45,10 @@ pub fn write_likelihoods(path: &Path, columns: &[Column]) -> Result<()> {
     }
     write_atomically(path, |writer| {
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-        writeln!(writer, "example,{}", names.join(","))?;
+        writeln!(writer, "{}", names.join(","))?;
         for row in 0..columns.first().map_or(0, |(_, values)| values.len()) {
             let cells: Vec<String> = columns.iter().map(|(_, values)| values[row].to_string()).collect();
-            writeln!(writer, "{row},{}", cells.join(","))?;
+            writeln!(writer, "{}", cells.join(","))?;
         }
         Ok(())
     })

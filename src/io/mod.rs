@@ -27,7 +27,7 @@ pub mod tensors;
 pub mod write;
 
 pub use data::read_data;
-pub use likelihoods::{read_likelihoods, write_likelihoods};
+pub use likelihoods::{read_likelihoods, write_columns, write_likelihoods};
 pub use model::{Loaded, ModelOptions, WeightsLayout, read_model};
 pub use record::RunRecord;
 pub use schedule::read_schedule;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::rbm::softplus;
-use super::{Domain, Gradient, LowerBounds, Model, Space, check_finite};
+use super::{Domain, Gradient, HiddenUnits, LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
 use crate::math::products;
 use crate::wording::number;
@@ -152,7 +152,7 @@ impl GaussianRbm {
     }
 
     /// cⱼ + (vW̃)ⱼ, (n, hidden).
-    fn activations(&self, states: ArrayView2<'_, f64>) -> Array2<f64> {
+    fn pre_activations(&self, states: ArrayView2<'_, f64>) -> Array2<f64> {
         let mut activations = Array2::zeros((states.nrows(), self.hidden()));
         products::multiply(states, self.scaled_weights.view(), activations.view_mut());
         activations + &self.hidden_bias
@@ -178,7 +178,7 @@ impl Model for GaussianRbm {
 
     fn energy(&self, states: ArrayView2<'_, f64>) -> Array1<f64> {
         let (_, energies) = self.quadratic(states);
-        energies - self.activations(states).mapv_into(softplus).sum_axis(Axis(1))
+        energies - self.pre_activations(states).mapv_into(softplus).sum_axis(Axis(1))
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -203,11 +203,15 @@ impl Model for GaussianRbm {
         Some(self)
     }
 
-    /// The joint energy E(v, h) divided by T, with h summed out after that.
     fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
         Some(self)
     }
 
+    fn hidden_units(&self) -> Option<&dyn HiddenUnits> {
+        Some(self)
+    }
+
+    /// The joint energy E(v, h) divided by T, with h summed out after that.
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         Arc::new(Self {
             scaled_weights: &self.scaled_weights / temperature,
@@ -219,11 +223,18 @@ impl Model for GaussianRbm {
     }
 }
 
+impl HiddenUnits for GaussianRbm {
+    /// Σᵢ (vᵢ − bᵢ)²/2σᵢ² and c + vW̃.
+    fn activations(&self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        (self.quadratic(states).1, self.pre_activations(states))
+    }
+}
+
 impl Gradient for GaussianRbm {
     /// ∇E = (v − b)/σ² − W̃ σ(c + vW̃).
     fn energy_and_gradient(&self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
         let (mut gradients, energies) = self.quadratic(states);
-        let activations = self.activations(states);
+        let activations = self.pre_activations(states);
         let energies = energies - activations.mapv(softplus).sum_axis(Axis(1));
         let means = activations.mapv_into(|a| 1.0 / (1.0 + (-a).exp()));
         products::multiply_add(-1.0, means.view(), self.scaled_weights.t(), gradients.view_mut());

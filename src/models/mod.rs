@@ -214,6 +214,11 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
         None
     }
 
+    /// Hidden units, where there are any and they were summed out: the energy is not divided by T then, E(x, h) is.
+    fn hidden_units(&self) -> Option<&dyn HiddenUnits> {
+        None
+    }
+
     /// Certain lower bounds of log Z, where there are better ones than −E of states that chains visited.
     fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
         None
@@ -229,6 +234,12 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
 pub trait Gradient {
     /// E(xᵢ) and ∇E(xᵢ), (n) and (n, dim), for each row of `states`.
     fn energy_and_gradient(&self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>);
+}
+
+/// A model whose binary hidden units were summed out: E(x, h) = E₀(x) − h·a(x), so that E(x) = E₀(x) − Σⱼ softplus(aⱼ(x)).
+pub trait HiddenUnits {
+    /// E₀(xᵢ) and a(xᵢ), (n) and (n, hidden), for each row of `states`.
+    fn activations(&self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>);
 }
 
 /// A model that can be sampled exactly.

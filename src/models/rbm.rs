@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 pub use super::Units;
-use super::{LowerBounds, Model, Space, check_finite};
+use super::{HiddenUnits, LowerBounds, Model, Space, check_finite};
 use crate::error::{Error, Result};
 use crate::wording::number;
 
@@ -186,11 +186,8 @@ impl Model for Rbm {
     }
 
     fn energy(&self, states: ArrayView2<'_, f64>) -> Array1<f64> {
-        let bits = self.to_bits(states);
-        let mut activations = bits.dot(&self.weights);
-        activations += &self.hidden_bias;
-        activations.mapv_inplace(softplus);
-        self.offset - bits.dot(&self.visible_bias) - activations.sum_axis(Axis(1))
+        let (visible, activations) = self.activations(states);
+        visible - activations.mapv_into(softplus).sum_axis(Axis(1))
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -205,6 +202,10 @@ impl Model for Rbm {
         Some(self)
     }
 
+    fn hidden_units(&self) -> Option<&dyn HiddenUnits> {
+        Some(self)
+    }
+
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         let mut scaled = (*self).clone();
         scaled.weights /= temperature;
@@ -212,6 +213,14 @@ impl Model for Rbm {
         scaled.hidden_bias /= temperature;
         scaled.offset /= temperature;
         Arc::new(scaled)
+    }
+}
+
+impl HiddenUnits for Rbm {
+    /// offset − b·v and c + vW, of the machine of bits.
+    fn activations(&self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+        let bits = self.to_bits(states);
+        (self.offset - bits.dot(&self.visible_bias), bits.dot(&self.weights) + &self.hidden_bias)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod bins;
 mod cost;
+mod curve;
 mod density;
 mod evidence;
 mod figure;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use crate::estimators::curve::Curve;
 use crate::io::record::RunRecord;
 use crate::models::Model;
 use crate::studies::Comparison;
@@ -66,6 +68,12 @@ pub fn of_run(record: &RunRecord) -> Vec<Figure> {
 #[must_use]
 pub fn of_comparison(comparison: &Comparison) -> Vec<Figure> {
     [forest::figure(comparison), cost::figure(comparison)].into_iter().flatten().collect()
+}
+
+/// Thermodynamics against temperature; `per_site` says that they were divided by the number of sites.
+#[must_use]
+pub fn of_curve(curve: &Curve, per_site: bool) -> Figure {
+    curve::figure(curve, per_site)
 }
 
 /// Several runs, each with a name, side by side.

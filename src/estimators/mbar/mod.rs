@@ -1,6 +1,6 @@
 //! The multistate acceptance ratio: log of the partition functions of many states at once, from samples of all of them.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -103,6 +103,15 @@ impl<'a> Reduced<'a> {
     }
 }
 
+/// A state as the samples of others see it.
+#[derive(Clone, Debug)]
+pub struct Reweighted {
+    /// Its log Z less that of state 0.
+    pub log_z: f64,
+    /// The weight of every sample in its averages; they add up to one.
+    pub weights: Vec<f64>,
+}
+
 /// The solution of the multistate acceptance-ratio equations.
 #[derive(Clone, Debug)]
 pub struct Mbar {
@@ -111,6 +120,8 @@ pub struct Mbar {
     /// Newton steps that it took.
     pub steps: usize,
     counts: Vec<usize>,
+    /// log Σ_j N_j e^{−u_j(x_n)}/Z_j, Z₀ being 1.
+    log_totals: Vec<f64>,
     /// W_nk = e^{−u_k(x_n)} / (Z_k Σ_j N_j e^{−u_j(x_n)}/Z_j), (samples, states): each column adds up to one.
     weights: Array2<f64>,
     /// Sampled states but the first, and the factor of their curvature.
@@ -151,11 +162,13 @@ impl Mbar {
                 .zip(&logs)
                 .for_each(|(weight, log)| *weight = (log - whole).exp());
         }
-        log_z -= log_z[0];
+        let zero = log_z[0];
+        log_z -= zero;
         Ok(Self {
             log_z,
             steps: solution.steps,
             counts: samples.counts.to_vec(),
+            log_totals: log_totals.iter().map(|total| total + zero).collect(),
             weights,
             others: sampled[1..].to_vec(),
             curvature,
@@ -210,13 +223,24 @@ impl Mbar {
     }
 
     /// Covariance of log Z_k − log Z₀ where samples of one cluster (a chain, or all rungs of one tempering system) depend on each
-    /// other in whatever way, and clusters do not: C/(C − 1) Σ_c δ_c δ_cᵀ over C clusters, δ_c by how much a cluster moves log Z to
-    /// first order. No autocorrelation time is needed.
+    /// other in whatever way, and clusters do not: C/(C − 1) Σ_c δ_c δ_cᵀ over C clusters, δ_c as [`Mbar::influence_of_clusters`]
+    /// has it. No autocorrelation time is needed.
     ///
     /// # Panics
     /// Unless there is a cluster for each sample.
     #[must_use]
     pub fn covariance_of_clusters(&self, clusters: &[usize]) -> Array2<f64> {
+        let moved = self.influence_of_clusters(clusters);
+        let number = moved.nrows() as f64;
+        moved.t().dot(&moved) * (number / (number - 1.0))
+    }
+
+    /// By how much each cluster of samples moves log Z_k − log Z₀, to first order, (clusters, states).
+    ///
+    /// # Panics
+    /// Unless there is a cluster for each sample.
+    #[must_use]
+    pub fn influence_of_clusters(&self, clusters: &[usize]) -> Array2<f64> {
         assert_eq!(clusters.len(), self.weights.nrows(), "a cluster for each sample");
         let number = clusters.iter().max().map_or(0, |most| most + 1);
         let mut sums = Array2::<f64>::zeros((number, self.counts.len()));
@@ -224,8 +248,60 @@ impl Mbar {
             let mut sum = sums.row_mut(cluster);
             sum += &row;
         }
-        let moved = sums.dot(&self.response().t());
-        moved.t().dot(&moved) * (number as f64 / (number as f64 - 1.0))
+        sums.dot(&self.response().t())
+    }
+
+    /// A state that need not have been among them, from the reduced energies of all samples at it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for energies of another number, NaN or −∞; [`Error::NotReached`] where all are +∞.
+    pub fn reweight(&self, energies: ArrayView1<'_, f64>) -> Result<Reweighted> {
+        if energies.len() != self.log_totals.len() {
+            return Err(Error::data(format!(
+                "{} energies for {} samples; one per sample",
+                energies.len(),
+                self.log_totals.len()
+            )));
+        }
+        if let Some(sample) = energies.iter().position(|u| u.is_nan() || *u == f64::NEG_INFINITY) {
+            return Err(Error::data(format!(
+                "the energy of sample {sample} is {}; it must be finite or +inf",
+                energies[sample]
+            )));
+        }
+        let logs: Vec<f64> = energies.iter().zip(&self.log_totals).map(|(u, total)| -u - total).collect();
+        let log_z = log_sum_exp(&logs);
+        if log_z == f64::NEG_INFINITY {
+            return Err(no_overlap(self.counts.len()));
+        }
+        Ok(Reweighted { log_z, weights: logs.iter().map(|log| (log - log_z).exp()).collect() })
+    }
+
+    /// By how much each cluster of samples moves Σ_n w_n a(x_n), w the weights of a reweighted state, to first order: by its own
+    /// samples, and through log Z of the sampled states, which the weights depend on (`influence`, as
+    /// [`Mbar::influence_of_clusters`] has it).
+    ///
+    /// With a = 1 it is by how much the cluster moves log Z of that state.
+    pub(crate) fn influence_on_average(
+        &self,
+        weights: &[f64],
+        values: impl Fn(usize) -> f64,
+        clusters: &[usize],
+        influence: ArrayView2<'_, f64>,
+    ) -> Array1<f64> {
+        let mut moved = Array1::<f64>::zeros(influence.nrows());
+        let mut through = Array1::<f64>::zeros(self.counts.len());
+        for (n, (row, &cluster)) in self.weights.rows().into_iter().zip(clusters).enumerate() {
+            // Energies may be infinite where there is no weight.
+            if weights[n] > 0.0 {
+                let share = weights[n] * values(n);
+                moved[cluster] += share;
+                through.scaled_add(share, &row);
+            }
+        }
+        moved -= moved.mean().unwrap_or(0.0);
+        let counts: Array1<f64> = self.counts.iter().map(|&count| count as f64).collect();
+        moved + influence.dot(&(through * counts))
     }
 
     /// Covariance of log Z_k − log Z₀ where samples of a state follow each other in time and are worth 1/g of independent ones:

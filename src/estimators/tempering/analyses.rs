@@ -170,7 +170,7 @@ fn gains(samples: &Samples, from: usize, to: usize) -> Vec<f64> {
 }
 
 /// √(S/(S−1) Σ δ²) of deviations of mean zero.
-fn spread(deviations: &Array1<f64>) -> f64 {
+pub(crate) fn spread(deviations: &Array1<f64>) -> f64 {
     let systems = deviations.len() as f64;
     (systems / (systems - 1.0) * deviations.dot(deviations)).sqrt()
 }

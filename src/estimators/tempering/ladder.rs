@@ -1,6 +1,6 @@
 //! The ladder: independent systems with one chain per rung, and the exchanges between rungs.
 
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayView2, s};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -34,6 +34,8 @@ pub struct Samples {
 pub struct Tempered {
     /// What was kept.
     pub samples: Samples,
+    /// The [`Observables`] of every kept state, (quantities, N).
+    pub observed: Array2<f64>,
     /// Mean probability that an exchange between rungs k and k + 1 is accepted.
     pub swap_rates: Vec<f64>,
     /// How often states went from the reference to the model and back, in each system.
@@ -83,23 +85,55 @@ pub struct Length {
     pub every: usize,
 }
 
+/// What a run is to keep of its states beside their energies on its path.
+#[derive(Clone, Copy)]
+pub struct Observables<'a> {
+    /// How many quantities.
+    pub number: usize,
+    /// Their values, (quantities, n), at states (n, dim).
+    pub of: &'a (dyn Fn(ArrayView2<'_, f64>) -> Array2<f64> + Sync),
+}
+
+impl std::fmt::Debug for Observables<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observables").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Observables<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self { number: 0, of: &|states| Array2::zeros((0, states.nrows())) };
+}
+
+/// Where a run starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The rungs.
+    pub schedule: &'a Schedule,
+    /// How many independent systems.
+    pub systems: usize,
+    /// A run whose states are gone on from: each rung starts where its nearest one ended. Without such, where the rung below it
+    /// settled.
+    pub before: Option<&'a Tempered>,
+    /// What all chance comes from.
+    pub stream: Stream,
+}
+
 /// Runs `systems` independent ladders with one chain per rung, each round one kernel step at every rung and one sweep of exchanges,
 /// even pairs and odd pairs in turn (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464). Chain i of every rung's
-/// population belongs to system i. Each rung starts where the nearest one of the run `before` ended, or without such where the rung
-/// below it settled.
+/// population belongs to system i.
 ///
 /// # Errors
 /// [`Error::NonFinite`](crate::Error::NonFinite) when a density ratio becomes NaN or +∞.
 pub fn run(
     path: &dyn Path,
-    schedule: &Schedule,
-    systems: usize,
+    start: Start<'_>,
     length: Length,
-    before: Option<&Tempered>,
-    stream: Stream,
+    observables: Observables<'_>,
     monitor: &dyn Monitor,
 ) -> Result<Tempered> {
-    let mut ladder = Ladder::start(path, schedule, systems, before, stream)?;
+    let Start { schedule, systems, .. } = start;
+    let mut ladder = Ladder::start(path, start)?;
     for round in 0..length.burn_in {
         ladder.round(round)?;
         monitor.advance(1);
@@ -111,6 +145,7 @@ pub fn run(
     let mut energies = Array2::zeros((rungs, rungs * kept * systems));
     let mut derivatives = Array2::zeros((2, rungs * kept * systems));
     let mut jumps = Vec::with_capacity(kept * systems);
+    let mut observed = Array2::zeros((observables.number, rungs * kept * systems));
     for round in 0..length.rounds {
         ladder.round(length.burn_in + round)?;
         if (round + 1) % length.every == 0 {
@@ -119,6 +154,12 @@ pub fn run(
                 let from = (rung * kept + at) * systems;
                 energies.slice_mut(s![.., from..from + systems]).assign(&rows.t());
                 derivatives.slice_mut(s![.., from..from + systems]).assign(&slopes);
+            }
+            if observables.number > 0 {
+                for (rung, found) in ladder.observe(observables).into_iter().enumerate() {
+                    let from = (rung * kept + at) * systems;
+                    observed.slice_mut(s![.., from..from + systems]).assign(&found);
+                }
             }
             let top = ladder.populations.last_mut().expect("a ladder has rungs");
             jumps.extend(top.log_ratio(1.0, 1f64.next_down())?);
@@ -129,6 +170,7 @@ pub fn run(
     ladder.populations.iter().for_each(|population| counts += population.counts());
     Ok(Tempered {
         samples: Samples { schedule: schedule.clone(), systems, energies, derivatives, jumps: jumps.into() },
+        observed,
         swap_rates: ladder.swaps.iter().map(|(sum, count)| sum / f64::max(*count, 1.0)).collect(),
         round_trips: ladder.visits.iter().map(|visits| visits.round_trips).collect(),
         populations: ladder.populations,
@@ -148,13 +190,8 @@ struct Ladder<'a> {
 }
 
 impl<'a> Ladder<'a> {
-    fn start(
-        path: &dyn Path,
-        schedule: &'a Schedule,
-        systems: usize,
-        before: Option<&Tempered>,
-        stream: Stream,
-    ) -> Result<Self> {
+    fn start(path: &dyn Path, start: Start<'a>) -> Result<Self> {
+        let Start { schedule, systems, before, stream } = start;
         let betas = schedule.betas();
         let mut populations = vec![Population::from_reference(path, systems, stream.child(0))];
         for (k, &beta) in betas.iter().enumerate().skip(1) {
@@ -234,6 +271,15 @@ impl<'a> Ladder<'a> {
             (energies, slopes.reversed_axes())
         };
         self.populations.par_iter_mut().zip(betas).map(of_rung).collect()
+    }
+
+    /// The observables of every rung's states.
+    fn observe(&mut self, observables: Observables<'_>) -> Vec<Array2<f64>> {
+        // Chains can be lent to one thread only.
+        self.populations
+            .par_iter_mut()
+            .map(|population| (observables.of)(population.states().view()))
+            .collect()
     }
 }
 

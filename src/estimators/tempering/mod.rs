@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use ndarray::Array2;
+
 use super::estimate::{Diagnostics, Estimate, Guarantee, Role, Rung, Trace, Verdict};
 use super::monitor::Monitor;
 use super::phases::Phases;
@@ -14,14 +16,16 @@ use super::warnings::Warning;
 use super::{Estimator, evidence};
 use crate::error::Result;
 use crate::math::{Stream, statistics};
+
 use crate::models::Model;
-use crate::paths::{Path, Schedule};
+use crate::paths::Path;
 
 pub mod analyses;
 pub mod ladder;
 
+pub(crate) use analyses::spread;
 pub use analyses::{Analysis, analyse};
-pub use ladder::{Length, Samples, Tempered};
+pub use ladder::{Length, Observables, Samples, Start, Tempered};
 
 /// Fewest independent systems unless asked for otherwise: enough for an error bar. More would make runs shorter for the same error,
 /// and what they have not forgotten of their start a larger part of it.
@@ -34,8 +38,8 @@ const FITTING: usize = 100;
 const MEASURING: usize = 200;
 /// Fewest rounds of the reported run.
 const LEAST_ROUNDS: usize = 256;
-/// Energies that a run keeps, of all its states at all rungs, and the fewest states of a rung in each system whatever that takes.
-const MOST_ENERGIES: usize = 1 << 22;
+/// Numbers that a run keeps, energies of its states at all rungs and observables, and the fewest states of a rung in each system whatever that takes.
+const MOST_NUMBERS: usize = 1 << 22;
 const LEAST_KEPT: usize = 32;
 /// Share of the rounds that come before the first that counts.
 const BURN_IN: usize = 4;
@@ -79,130 +83,151 @@ impl Estimator for Tempering {
         settings: &Settings,
         monitor: &dyn Monitor,
     ) -> Result<Estimate> {
-        let start = Instant::now();
-        let mut phases = Phases::new(monitor);
-        let rounds =
-            |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
-        // Systems and rungs are the ladder's; annealing chooses its own, and the evidence is annealed.
-        let annealing = Settings { chains: None, rungs: None, ..settings.clone() };
-        let mut plan = pilot::plan(model, &annealing, rounds, &mut phases)?;
-        let path = Arc::clone(&plan.path);
-        let path = path.as_ref();
-        let systems = settings.chains.unwrap_or_else(|| path.block_size(SYSTEMS).max(SYSTEMS));
-        let stream = Stream::new(settings.seed).child(8);
-
-        phases.role = Role::Pilot;
-        let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
-        let mut schedule = plan.schedule.with_rungs(first);
-        let mut last: Option<Tempered> = None;
-        for pilot in 0..2 {
-            let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
-            let name = format!("ladder {}", pilot + 1);
-            let ladder = (&schedule, systems, last.as_ref());
-            let run = temper(&name, path, ladder, length, stream.child(pilot), &mut phases)?;
-            let rejected: Vec<f64> = run.swap_rates.iter().map(|rate| 1.0 - rate).collect();
-            let rungs = settings.rungs.unwrap_or(((2.0 * run.barrier()).ceil() as usize).max(2));
-            schedule = schedule.equal_barrier(&rejected, rungs);
-            last = Some(run);
-        }
-        let every = keeping(MEASURING, systems, schedule.betas().len());
-        let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every };
-        let ladder = (&schedule, systems, last.as_ref());
-        let trial = temper("ladder 3", path, ladder, length, stream.child(2), &mut phases)?;
-        let expected = analyse(&trial.samples)?[0].std_err * (MEASURING as f64).sqrt();
-        // None at all in so short a run may be few.
-        let trips = trial.trips().max(0.5) / MEASURING as f64;
-        let wanted = (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips);
-        let sweeps = (systems * schedule.betas().len()) as f64;
-        let affordable = if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
-            decided as f64
-        } else if let Some(budget) = settings.budget {
-            let spent = phases.cost.counts.sweeps as f64;
-            left(budget as f64, spent) / sweeps * BURN_IN as f64 / (BURN_IN + 1) as f64
-        } else {
-            let pace = phases.last_seconds() / (length.burn_in + length.rounds) as f64;
-            0.5 * left(settings.max_time, start.elapsed().as_secs_f64()) / pace
-        };
-        let replayed = settings.replay.is_some();
-        if !replayed {
-            plan.decisions.out_of_time = settings.budget.is_none() && wanted > affordable;
-        }
-        let rounds = if replayed || settings.budget.is_some() {
-            affordable
-        } else {
-            wanted.max(LEAST_ROUNDS as f64).min(affordable)
-        };
-        let rounds = (rounds as usize).max(2);
-        plan.decisions.sweeps = Some(rounds);
-
-        phases.role = Role::Answer;
-        let every = keeping(rounds, systems, schedule.betas().len());
-        let length = Length { burn_in: rounds / BURN_IN, rounds, every };
-        let ladder = (&schedule, systems, Some(&trial));
-        let run = temper("tempering", path, ladder, length, stream.child(3), &mut phases)?;
-        drop(trial);
-        let mut analyses = analyse(&run.samples)?;
-        let reference = plan.path.log_z_reference();
-        for analysis in &mut analyses {
-            analysis.log_z += reference;
-        }
-        let (log_z, std_err) = (analyses[0].log_z, analyses[0].std_err);
-
-        let found = evidence::gather(model, &plan, settings, &mut phases)?;
-        let evidence = evidence::compare(found, log_z, std_err);
-        let mut reasons = doubts(&run, std_err, settings);
-        reasons.extend(evidence::doubts(log_z, std_err, &evidence));
-        let top = run.populations.last().expect("a ladder has rungs");
-        Ok(Estimate {
-            log_z,
-            std_err: Some(std_err),
-            interval: Some(interval(log_z, std_err, systems, settings.level)),
-            method: self.name().into(),
-            guarantee: self.guarantee(),
-            verdict: Verdict::from_reasons(reasons),
-            warnings: plan.warnings(std_err, settings),
-            cost: phases.cost,
-            diagnostics: Diagnostics {
-                chains: Some(systems),
-                rungs: Some(schedule.rungs()),
-                barrier: Some(run.barrier()),
-                swap_rates: run.swap_rates.clone(),
-                round_trips: Some(run.round_trips.iter().sum()),
-                analyses,
-                evidence,
-                ..Diagnostics::default()
-            },
-            seed: settings.seed,
-            trace: Trace {
-                schedule: schedule.betas().to_vec(),
-                log_weights: Vec::new(),
-                rungs: rungs(&run.samples),
-                pilots: plan.records,
-                decisions: Some(plan.decisions),
-                draws: shown(top.states().view()),
-                samples: Some((run.samples, reference)),
-            },
-        })
+        Ok(sample(model, settings, Observables::NONE, monitor)?.0)
     }
+}
+
+/// The run of [`Tempering`], and the observables of every state that it keeps, (quantities, N).
+///
+/// # Errors
+/// As [`Tempering`].
+pub(crate) fn sample(
+    model: &Arc<dyn Model>,
+    settings: &Settings,
+    observables: Observables<'_>,
+    monitor: &dyn Monitor,
+) -> Result<(Estimate, Array2<f64>)> {
+    let start = Instant::now();
+    let mut phases = Phases::new(monitor);
+    let rounds = |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
+    // Systems and rungs are the ladder's; annealing chooses its own, and the evidence is annealed.
+    let annealing = Settings { chains: None, rungs: None, ..settings.clone() };
+    let mut plan = pilot::plan(model, &annealing, rounds, &mut phases)?;
+    let path = Arc::clone(&plan.path);
+    let path = path.as_ref();
+    let systems = settings.chains.unwrap_or_else(|| path.block_size(SYSTEMS).max(SYSTEMS));
+    let stream = Stream::new(settings.seed).child(8);
+
+    phases.role = Role::Pilot;
+    let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
+    let mut schedule = plan.schedule.with_rungs(first);
+    let mut last: Option<Tempered> = None;
+    for pilot in 0..2 {
+        let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
+        let name = format!("ladder {}", pilot + 1);
+        let start =
+            Start { schedule: &schedule, systems, before: last.as_ref(), stream: stream.child(pilot) };
+        let run = temper(&name, path, start, length, Observables::NONE, &mut phases)?;
+        let rejected: Vec<f64> = run.swap_rates.iter().map(|rate| 1.0 - rate).collect();
+        let rungs = settings.rungs.unwrap_or(((2.0 * run.barrier()).ceil() as usize).max(2));
+        schedule = schedule.equal_barrier(&rejected, rungs);
+        last = Some(run);
+    }
+    let every = keeping(MEASURING, systems, schedule.betas().len(), 0);
+    let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every };
+    let before = last.as_ref();
+    let trial = temper(
+        "ladder 3",
+        path,
+        Start { schedule: &schedule, systems, before, stream: stream.child(2) },
+        length,
+        Observables::NONE,
+        &mut phases,
+    )?;
+    let expected = analyse(&trial.samples)?[0].std_err * (MEASURING as f64).sqrt();
+    // None at all in so short a run may be few.
+    let trips = trial.trips().max(0.5) / MEASURING as f64;
+    let wanted = (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips);
+    let sweeps = (systems * schedule.betas().len()) as f64;
+    let affordable = if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
+        decided as f64
+    } else if let Some(budget) = settings.budget {
+        let spent = phases.cost.counts.sweeps as f64;
+        left(budget as f64, spent) / sweeps * BURN_IN as f64 / (BURN_IN + 1) as f64
+    } else {
+        let pace = phases.last_seconds() / (length.burn_in + length.rounds) as f64;
+        0.5 * left(settings.max_time, start.elapsed().as_secs_f64()) / pace
+    };
+    let replayed = settings.replay.is_some();
+    if !replayed {
+        plan.decisions.out_of_time = settings.budget.is_none() && wanted > affordable;
+    }
+    let rounds = if replayed || settings.budget.is_some() {
+        affordable
+    } else {
+        wanted.max(LEAST_ROUNDS as f64).min(affordable)
+    };
+    let rounds = (rounds as usize).max(2);
+    plan.decisions.sweeps = Some(rounds);
+
+    phases.role = Role::Answer;
+    let every = keeping(rounds, systems, schedule.betas().len(), observables.number);
+    let length = Length { burn_in: rounds / BURN_IN, rounds, every };
+    let from = Start { schedule: &schedule, systems, before: Some(&trial), stream: stream.child(3) };
+    let run = temper("tempering", path, from, length, observables, &mut phases)?;
+    drop(trial);
+    let mut analyses = analyse(&run.samples)?;
+    let reference = plan.path.log_z_reference();
+    for analysis in &mut analyses {
+        analysis.log_z += reference;
+    }
+    let (log_z, std_err) = (analyses[0].log_z, analyses[0].std_err);
+
+    let found = evidence::gather(model, &plan, settings, &mut phases)?;
+    let evidence = evidence::compare(found, log_z, std_err);
+    let mut reasons = doubts(&run, std_err, settings);
+    reasons.extend(evidence::doubts(log_z, std_err, &evidence));
+    let top = run.populations.last().expect("a ladder has rungs");
+    let estimate = Estimate {
+        log_z,
+        std_err: Some(std_err),
+        interval: Some(interval(log_z, std_err, systems, settings.level)),
+        method: Tempering.name().into(),
+        guarantee: Tempering.guarantee(),
+        verdict: Verdict::from_reasons(reasons),
+        warnings: plan.warnings(std_err, settings),
+        cost: phases.cost,
+        diagnostics: Diagnostics {
+            chains: Some(systems),
+            rungs: Some(schedule.rungs()),
+            barrier: Some(run.barrier()),
+            swap_rates: run.swap_rates.clone(),
+            round_trips: Some(run.round_trips.iter().sum()),
+            analyses,
+            evidence,
+            ..Diagnostics::default()
+        },
+        seed: settings.seed,
+        trace: Trace {
+            schedule: schedule.betas().to_vec(),
+            log_weights: Vec::new(),
+            rungs: rungs(&run.samples),
+            pilots: plan.records,
+            decisions: Some(plan.decisions),
+            draws: shown(top.states().view()),
+            samples: Some((run.samples, reference)),
+        },
+    };
+    Ok((estimate, run.observed))
 }
 
 /// Every how many rounds states are kept: as often as memory allows, but not so often that looking at all rungs from one, which costs
 /// as much as a step or more, would take most of the time.
-fn keeping(rounds: usize, systems: usize, states: usize) -> usize {
-    let most = (MOST_ENERGIES / (systems * states * states)).max(LEAST_KEPT);
+fn keeping(rounds: usize, systems: usize, states: usize, observables: usize) -> usize {
+    let most = (MOST_NUMBERS / (systems * states * (states + observables))).max(LEAST_KEPT);
     rounds.div_ceil(most).max(states / 2).min(rounds / 2).max(1)
 }
 
 fn temper(
     name: &str,
     path: &dyn Path,
-    (schedule, systems, before): (&Schedule, usize, Option<&Tempered>),
+    start: Start<'_>,
     length: Length,
-    stream: Stream,
+    observables: Observables<'_>,
     phases: &mut Phases<'_>,
 ) -> Result<Tempered> {
     phases.run(name, length.burn_in + length.rounds, |monitor| {
-        let run = ladder::run(path, schedule, systems, length, before, stream, monitor)?;
+        let run = ladder::run(path, start, length, observables, monitor)?;
         let counts = run.counts;
         Ok((run, counts))
     })
