@@ -4,24 +4,32 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use lnz::estimators::{Estimate, Verdict};
+use lnz::estimators::between::{self, Starts};
+use lnz::estimators::{Estimate, Guarantee, Settings, Verdict};
 use lnz::io::likelihoods::Column;
 use lnz::io::{self, RunRecord};
 use lnz::likelihood::{self, Difference, Excess, Likelihood, LogZ};
 use lnz::models::Domain;
 use lnz::plots::{self, Examples};
+use lnz::sampling;
 use ndarray::Array2;
 use serde::Serialize;
 
 use super::arguments::{self, Effort, Running, setting};
 use super::model::{Options, Source};
 use super::pictures::Pictures;
+use super::progress::Progress;
 use super::{Report, estimate, output, print};
+
+/// Rungs up to which a walk between two models is cheaper than estimates of both, and the chains that make it.
+const FEW_RUNGS: f64 = 300.0;
+const WALKERS: usize = 1152;
 
 /// Evaluate the normalised log-likelihood of data
 ///
 /// The mean of log p(x) = -E(x) - log Z over the rows of --data, with the data's error and that of log Z told apart. Without
-/// --log-z, log Z is estimated first, as lnz estimate would.
+/// --log-z, log Z is estimated first, as lnz estimate would; that of a model --against which is much like it, by a walk from the one to
+/// the other, which gives their difference a smaller error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Model file, or ref:NAME?key=value&… (see lnz list)
@@ -69,6 +77,8 @@ struct Answer {
     log_z: LogZ,
     /// Where it was estimated here.
     estimate: Option<Estimate>,
+    /// The walk from the first model that gave it, where one did: log Z less that of the first.
+    walk: Option<Estimate>,
     /// Whether the run that gave log Z did.
     run_converged: bool,
     likelihood: Likelihood,
@@ -122,10 +132,23 @@ impl Arguments {
             }
         };
         let first = self.answer(first, first_log_z, &data)?;
-        let second = second.map(|(source, known)| self.answer(source, known, &data)).transpose()?;
+        let second = second
+            .map(|(source, known)| match self.walk(&first, &source, &known, &data)? {
+                Some(walk) => reached(&first, source, walk, &data),
+                None => self.answer(source, known, &data),
+            })
+            .transpose()?;
         let difference = second
             .as_ref()
-            .map(|second| likelihood::paired(&first.likelihood, &second.likelihood))
+            .map(|second| {
+                let difference = likelihood::paired(&first.likelihood, &second.likelihood)?;
+                // Both log Z share the error of the first.
+                let walked = second.walk.as_ref().and_then(|walk| walk.std_err);
+                Ok::<Difference, lnz::Error>(match walked {
+                    Some(error) => difference.with_log_z_std_err(error),
+                    None => difference,
+                })
+            })
             .transpose()?;
         let pair = second.as_ref().zip(difference.as_ref());
         if let Some(path) = &self.out {
@@ -183,18 +206,49 @@ impl Arguments {
     }
 
     fn answer(&self, source: Source, known: Known, data: &Array2<f64>) -> Result<Answer, lnz::Error> {
-        let (log_z, run_converged, estimate) = match known {
-            Known::LogZ { log_z, converged } => (log_z, converged, None),
+        match known {
+            Known::LogZ { log_z, converged } => answered(source, log_z, (None, None), converged, data),
             Known::Nothing => {
-                let settings = arguments::settings(&self.effort, None, None, &source.model.space())?;
+                let settings = self.settings(&source)?;
                 let estimate = estimate::quietly(&source.model, &settings, self.running.quiet)?;
                 let log_z = LogZ::of(&estimate, format!("estimated by {}", estimate.method))?;
-                (log_z, estimate.verdict.is_converged(), Some(estimate))
+                let converged = estimate.verdict.is_converged();
+                answered(source, log_z, (Some(estimate), None), converged, data)
             }
+        }
+    }
+
+    fn settings(&self, source: &Source) -> Result<Settings, lnz::Error> {
+        arguments::settings(&self.effort, None, None, &source.model.space())
+    }
+
+    /// log Z of the second model less that of the first, by a walk between them, where that is cheaper than an estimate of its own
+    /// and converged: the two must be so alike on the data that few rungs do.
+    fn walk(
+        &self,
+        first: &Answer,
+        second: &Source,
+        known: &Known,
+        data: &Array2<f64>,
+    ) -> Result<Option<Estimate>, lnz::Error> {
+        let (one, other) = (&first.source.model, &second.model);
+        let settings = self.settings(second)?;
+        if matches!(known, Known::LogZ { .. })
+            || one.space() != other.space()
+            || other.space().values().is_none()
+            || estimate::choose(other, &settings).guarantee() == Guarantee::Exact
+            || between::rungs_needed(one, other, data.view()) > FEW_RUNGS
+        {
+            return Ok(None);
+        }
+        let progress = Progress::new(self.running.quiet);
+        let draws = sampling::draw(one, WALKERS, &settings, &progress)?;
+        let starts = Starts { states: draws.states.view(), exact: draws.exact };
+        let walk = match between::between(one, other, starts, &settings, &progress) {
+            Err(lnz::Error::NotReached { .. }) => return Ok(None),
+            found => found?,
         };
-        let likelihood = likelihood::evaluate(&source.model, data.view(), &log_z)?;
-        let excess = likelihood::excess(&source.model, data.view(), &likelihood, &log_z);
-        Ok(Answer { source, log_z, estimate, run_converged, likelihood, excess })
+        Ok((draws.reliable() && walk.verdict.is_converged()).then_some(walk))
     }
 
     fn as_text(&self, first: &Answer, pair: Option<(&Answer, &Difference)>) -> String {
@@ -213,7 +267,10 @@ impl Arguments {
             text += &headline;
             let mut lines = vec![
                 ("  of the data", print::error(difference.data_std_err)),
-                ("  of both log Z", print::error(difference.log_z_std_err)),
+                (
+                    if second.walk.is_some() { "  of the walk" } else { "  of both log Z" },
+                    print::error(difference.log_z_std_err),
+                ),
             ];
             // A share of what rounding or noise decides would mislead.
             if size.is_nan() || size < 2.0 {
@@ -280,6 +337,8 @@ impl Arguments {
             model: print::ModelJson<'a>,
             #[serde(skip_serializing_if = "Option::is_none")]
             estimate: Option<print::EstimateJson<'a>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            walk: Option<print::EstimateJson<'a>>,
             warnings: Vec<String>,
         }
         #[derive(Serialize)]
@@ -305,6 +364,7 @@ impl Arguments {
             converged: answer.converged(),
             model: print::ModelJson::new(&answer.source, self.options.temperature),
             estimate: answer.estimate.as_ref().map(print::EstimateJson::new),
+            walk: answer.walk.as_ref().map(print::EstimateJson::new),
             warnings: answer.source.warnings.iter().cloned().chain(doubts(answer)).collect(),
         };
         io::record::to_json(&Whole {
@@ -316,6 +376,28 @@ impl Arguments {
             lnz: env!("CARGO_PKG_VERSION"),
         }) + "\n"
     }
+}
+
+/// What the data say of a model whose log Z is known, from an estimate or a walk or elsewhere.
+fn answered(
+    source: Source,
+    log_z: LogZ,
+    (estimate, walk): (Option<Estimate>, Option<Estimate>),
+    run_converged: bool,
+    data: &Array2<f64>,
+) -> Result<Answer, lnz::Error> {
+    let likelihood = likelihood::evaluate(&source.model, data.view(), &log_z)?;
+    let excess = likelihood::excess(&source.model, data.view(), &likelihood, &log_z);
+    Ok(Answer { source, log_z, estimate, walk, run_converged, likelihood, excess })
+}
+
+/// The second model with the log Z that a walk from the first gave it.
+fn reached(first: &Answer, source: Source, walk: Estimate, data: &Array2<f64>) -> Result<Answer, lnz::Error> {
+    let difference = LogZ::of(&walk, "")?;
+    let by = format!("by a walk from {}", first.source.name);
+    let value = first.log_z.value + difference.value;
+    let log_z = LogZ::new(value, first.log_z.std_err.hypot(difference.std_err), by)?;
+    answered(source, log_z, (None, Some(walk)), first.run_converged, data)
 }
 
 /// What a reader should know about a log Z that was used.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod analyse;
 mod arguments;
+mod between;
 mod compare;
 mod curve;
 mod estimate;
@@ -45,6 +46,7 @@ enum Command {
     Exact(exact::Arguments),
     Evaluate(evaluate::Arguments),
     Compare(compare::Arguments),
+    Between(between::Arguments),
     Curve(curve::Arguments),
     Analyse(analyse::Arguments),
     Verify(verify::Arguments),
@@ -63,6 +65,7 @@ impl Arguments {
             Command::Exact(arguments) => arguments.run(),
             Command::Evaluate(arguments) => arguments.run(),
             Command::Compare(arguments) => arguments.run(),
+            Command::Between(arguments) => arguments.run(),
             Command::Curve(arguments) => arguments.run(),
             Command::Analyse(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),

@@ -175,7 +175,8 @@ pub(crate) fn analyses(analyses: &[Analysis]) -> Vec<(&'static str, String)> {
     analyses.iter().enumerate().map(line).collect()
 }
 
-fn effort(estimate: &Estimate) -> String {
+/// What went into an estimate, in figures.
+pub(crate) fn effort(estimate: &Estimate) -> String {
     let figures = &estimate.diagnostics;
     let mut parts = Vec::new();
     if let Some(chains) = figures.chains {

@@ -196,7 +196,7 @@ fn families(weights: &LogWeights, starts: &[usize]) -> LogWeights {
 }
 
 /// Adds one step's increments to the log-weights, and says what they told. Expectations are under the weights before the step.
-fn accumulate(log_weights: &mut [f64], increments: &[f64], beta: f64) -> Rung {
+pub(super) fn accumulate(log_weights: &mut [f64], increments: &[f64], beta: f64) -> Rung {
     let before = log_sum_exp(log_weights);
     let squares: Vec<f64> = log_weights.iter().zip(increments).map(|(w, g)| w + 2.0 * g).collect();
     for (w, g) in log_weights.iter_mut().zip(increments) {

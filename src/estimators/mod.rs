@@ -13,6 +13,7 @@ use crate::wording::duration;
 pub mod ais;
 pub mod annealing;
 pub mod bar;
+pub mod between;
 pub mod closed_form;
 pub mod curve;
 pub mod enumeration;

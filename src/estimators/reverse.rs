@@ -5,20 +5,22 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::annealing::Annealed;
+use super::bar::bar;
 use super::enumeration::{MOST_SAMPLED_BITS, exact_sampler};
 use super::estimate::{Direction, Estimate, Guarantee, Role, Verdict};
 use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::pilot::{self, Rounds};
+use super::pilot::{self, Rounds, equally_weighted};
 use super::report::{Weighted, at_the_top, interval, shown};
 use super::settings::Settings;
+use super::tempering::Analysis;
 use super::verdict::judge;
 use super::{Estimator, Plan};
 use crate::error::{Error, Result};
 use crate::math::Stream;
 use crate::models::{GaussianRbm, Model, Rbm, Sampler, downcast};
-use crate::paths::{Path, Population};
+use crate::paths::{Counts, Move, Path, Population};
 
 /// Annealing backwards (Grosse, Ghahramani & Adams 2015, arXiv:1511.02543).
 ///
@@ -93,10 +95,11 @@ impl Estimator for ReverseAis {
 /// Both directions at full size, combined.
 ///
 /// Forward annealing from the reference is low on average, reverse annealing from exact draws is high on average: where the two
-/// agree, log Z lies between, and where they do not, the verdict says so. With exact draws the estimate is the mean of both with
-/// weights 1/SE², its error (Σ 1/SE²)^{−½}. Without them the reverse run starts where another forward run ended; then it is
-/// conditional on that run, the forward side alone is reported, and the reverse one is evidence. The gap between the two sides is
-/// a diagnostic and enters no error bar.
+/// agree, log Z lies between, and where they do not, the verdict says so. With exact draws the estimate is Bennett's acceptance ratio
+/// of the log-weights of both, the best that they allow together ([`bar`]; Crooks 1999, doi:10.1103/PhysRevE.60.2721), with its
+/// asymptotic error. Without them the reverse run starts where a second forward run ended; then it, and the acceptance ratio, are
+/// conditional on that run having found all modes: they are shown, and the forward side alone is reported. The gap between the two
+/// sides is a diagnostic and enters no error bar.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sandwich;
 
@@ -125,7 +128,7 @@ impl Estimator for Sandwich {
             if exact {
                 Rounds { answer: 2.0, evidence: 0.0, resampled: false }
             } else {
-                evidence::one_walk(path)
+                Rounds { answer: 3.5, ..evidence::one_walk(path) }
             }
         };
         let plan = pilot::plan(model, settings, rounds, &mut phases)?;
@@ -144,14 +147,22 @@ impl Estimator for Sandwich {
             plan,
         };
         let Some(starts) = exact_draws(model, forward.plan.chains, stream.child(6))? else {
+            let second = forward.plan.anneal("second forward run", stream.child(7), &mut phases)?;
+            let starts = equally_weighted(&second, forward.plan.chains, stream.child(8));
+            drop(second);
+            let down = descend_settled(&forward.plan, &starts, stream.child(4), &mut phases)?;
+            let analyses = sides(&forward, &down);
             let found = evidence::gather(model, &forward.plan, settings, &mut phases)?;
             forward.evidence = evidence::compare(found, low, low_error);
             forward.guarantee =
                 Guarantee::Conditional("the forward runs, where the reverse run starts".into());
-            return forward.report(settings, phases.cost);
+            let mut estimate = forward.report(settings, phases.cost)?;
+            estimate.diagnostics.analyses = analyses;
+            return Ok(estimate);
         };
         let down = descend(&forward.plan, &starts, stream.child(4), &mut phases)?;
         let (high, high_error) = forward.plan.downward(&down, &forward.run);
+        let analyses = sides(&forward, &down);
 
         // Each side is one piece of evidence for the other, and has to stand as well.
         let rungs = forward.plan.schedule.rungs();
@@ -169,7 +180,9 @@ impl Estimator for Sandwich {
         if let (Verdict::NotConverged { reasons: more }, Verdict::Converged) = (doubts, &estimate.verdict) {
             estimate.verdict = Verdict::from_reasons(more);
         }
-        let (log_z, std_err) = combine((low, low_error), (high, high_error));
+        // Where the two do not overlap at all there is no ratio, and the verdict has said so.
+        let (log_z, std_err) = analyses.last().map_or((low, low_error), |both| (both.log_z, both.std_err));
+        estimate.diagnostics.analyses = analyses;
         let chains = estimate.trace.log_weights.len();
         estimate.interval = Some(interval(log_z, std_err, chains, settings.level));
         estimate.log_z = log_z;
@@ -178,16 +191,18 @@ impl Estimator for Sandwich {
     }
 }
 
-/// The mean with weights 1/SE², and its error.
-fn combine((x, x_error): (f64, f64), (y, y_error): (f64, f64)) -> (f64, f64) {
-    if !y_error.is_finite() {
-        return (x, x_error);
+/// The way up, the way down, and the acceptance ratio of both where they overlap.
+fn sides(forward: &Weighted, down: &Annealed) -> Vec<Analysis> {
+    let reference = forward.plan.path.log_z_reference();
+    let side = |name: &str, (log_z, std_err)| Analysis { name: name.into(), log_z, std_err };
+    let mut sides = vec![
+        side("forward", forward.plan.upward(&forward.run)),
+        side("reverse", forward.plan.downward(down, &forward.run)),
+    ];
+    if let Ok(ratio) = bar(forward.run.weights.log(), down.weights.log()) {
+        sides.push(side("bar", (reference + ratio.log_ratio, ratio.std_err)));
     }
-    if !x_error.is_finite() {
-        return (y, y_error);
-    }
-    let (p, q) = (1.0 / (x_error * x_error).max(1e-24), 1.0 / (y_error * y_error).max(1e-24));
-    ((p * x + q * y) / (p + q), (p + q).powf(-0.5))
+    sides
 }
 
 fn descend(
@@ -197,6 +212,26 @@ fn descend(
     phases: &mut Phases<'_>,
 ) -> Result<Annealed> {
     let population = Population::adopt(plan.path.as_ref(), starts.view(), stream)?;
+    phases.reverse("reverse annealing", population, &plan.schedule, None)
+}
+
+/// The same from copies of weighted chains, which must part before they count.
+fn descend_settled(
+    plan: &pilot::Plan,
+    starts: &Array2<f64>,
+    stream: Stream,
+    phases: &mut Phases<'_>,
+) -> Result<Annealed> {
+    let steps = plan.schedule.rungs() / 2;
+    let population = phases.run("starts of the reverse run", steps, |monitor| {
+        let mut population = Population::adopt(plan.path.as_ref(), starts.view(), stream)?;
+        for _ in 0..steps {
+            population.step(1.0, Move::Forward);
+            monitor.advance(1);
+        }
+        // The reverse run goes on with this population, and counts what it did here.
+        Ok((population, Counts::default()))
+    })?;
     phases.reverse("reverse annealing", population, &plan.schedule, None)
 }
 

@@ -240,6 +240,14 @@ pub fn paired(first: &Likelihood, second: &Likelihood) -> Result<Difference> {
     })
 }
 
+impl Difference {
+    /// The same with another standard error of the difference of both log Z, where that is known better than each of them.
+    #[must_use]
+    pub fn with_log_z_std_err(self, log_z_std_err: f64) -> Self {
+        Self { log_z_std_err, combined_std_err: self.data_std_err.hypot(log_z_std_err), ..self }
+    }
+}
+
 /// Mean and standard error, the latter infinite where the values do not tell it.
 fn moments(values: &[f64]) -> (f64, f64) {
     let mean = statistics::mean(values);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::{LowerBounds, Model, Space, Units, check_finite, symmetric};
+use super::{LowerBounds, Model, Space, Units, check_finite, downcast, symmetric};
 use crate::error::{Error, Result};
 use crate::math::products;
 use crate::wording::number;
@@ -156,6 +156,14 @@ impl Model for Boltzmann {
         let couplings = &self.couplings / temperature;
         let edges = edges(&couplings);
         Arc::new(Self { units: self.units, couplings, fields: &self.fields / temperature, edges })
+    }
+
+    fn toward(&self, other: &Arc<dyn Model>, share: f64) -> Option<Arc<dyn Model>> {
+        let other = downcast::<Self>(other).filter(|other| other.units == self.units)?;
+        let couplings = (1.0 - share) * &self.couplings + share * &other.couplings;
+        let fields = (1.0 - share) * &self.fields + share * &other.fields;
+        let edges = edges(&couplings);
+        Some(Arc::new(Self { units: self.units, couplings, fields, edges }))
     }
 }
 

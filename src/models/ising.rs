@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView2};
 
-use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite};
+use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite, downcast};
 use crate::error::Result;
 use crate::wording::number;
 
@@ -93,6 +93,15 @@ impl Model for Ising {
             field: self.field / temperature,
             ..(*self).clone()
         })
+    }
+
+    fn toward(&self, other: &Arc<dyn Model>, share: f64) -> Option<Arc<dyn Model>> {
+        let other = downcast::<Self>(other).filter(|other| other.lattice == self.lattice)?;
+        Some(Arc::new(Self {
+            coupling: (1.0 - share) * self.coupling + share * other.coupling,
+            field: (1.0 - share) * self.field + share * other.field,
+            ..self.clone()
+        }))
     }
 }
 

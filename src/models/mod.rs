@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::math::random::Generator;
 use crate::wording;
 
+mod blend;
 pub mod boltzmann;
 pub mod builtin;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub mod rbm;
 pub(crate) mod tails;
 mod tempered;
 
+pub use blend::blend;
 pub use boltzmann::Boltzmann;
 pub use function::FunctionModel;
 pub use funnel::Funnel;
@@ -228,6 +230,12 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
     ///
     /// Where hidden units were summed out, the joint energy is divided, E(v, h)/T, and they are summed out after that.
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model>;
+
+    /// The model of this family with energy (1 − share) E + share E′, E′ that of `other`, where the family holds it; else
+    /// [`blend`] makes one outside of it. Hidden units are paired by number: the joint energies are mixed.
+    fn toward(&self, _other: &Arc<dyn Model>, _share: f64) -> Option<Arc<dyn Model>> {
+        None
+    }
 }
 
 /// A model that knows ∇E.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::boltzmann::{edges, neighbours, pairwise};
-use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite};
+use super::{Domain, Lattice, LowerBounds, Model, Space, check_finite, downcast};
 use crate::error::{Error, Result};
 use crate::wording::number;
 
@@ -153,6 +153,26 @@ impl Model for Potts {
             edges: self.edges.iter().map(|&(i, j, value)| (i, j, value / temperature)).collect(),
             lattice: self.lattice.map(|(lattice, coupling)| (lattice, coupling / temperature)),
         })
+    }
+
+    fn toward(&self, other: &Arc<dyn Model>, share: f64) -> Option<Arc<dyn Model>> {
+        let other = downcast::<Self>(other).filter(|other| other.fields.dim() == self.fields.dim())?;
+        let fields = (1.0 - share) * &self.fields + share * &other.fields;
+        if let (Some((lattice, one)), Some((same, two))) = (self.lattice, other.lattice)
+            && lattice == same
+        {
+            let coupling = (1.0 - share) * one + share * two;
+            let edges = self.edges.iter().map(|&(i, j, _)| (i, j, coupling)).collect();
+            return Some(Arc::new(Self { fields, edges, lattice: Some((lattice, coupling)) }));
+        }
+        let sites = fields.nrows();
+        let mut couplings = Array2::zeros((sites, sites));
+        for (share, edges) in [(1.0 - share, &self.edges), (share, &other.edges)] {
+            for &(i, j, value) in edges {
+                couplings[[i, j]] += share * value;
+            }
+        }
+        Some(Arc::new(Self { fields, edges: edges(&couplings), lattice: None }))
     }
 }
 

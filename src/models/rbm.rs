@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 
 pub use super::Units;
-use super::{HiddenUnits, LowerBounds, Model, Space, check_finite};
+use super::{HiddenUnits, LowerBounds, Model, Space, check_finite, downcast};
 use crate::error::{Error, Result};
 use crate::wording::number;
 
@@ -107,6 +107,16 @@ impl Rbm {
             offset: 0.0,
             base_rates: None,
         }
+    }
+
+    /// The same distribution and log Z with more hidden units, which are free and connected to nothing.
+    fn padded(&self, hidden: usize) -> Self {
+        let extra = hidden - self.hidden();
+        let mut padded = self.clone();
+        padded.weights = concatenate![Axis(1), self.weights, Array2::zeros((self.visible(), extra))];
+        padded.hidden_bias = concatenate![Axis(0), self.hidden_bias, Array1::zeros(extra)];
+        padded.offset += extra as f64 * std::f64::consts::LN_2;
+        padded
     }
 
     /// The number of visible units.
@@ -213,6 +223,21 @@ impl Model for Rbm {
         scaled.hidden_bias /= temperature;
         scaled.offset /= temperature;
         Arc::new(scaled)
+    }
+
+    fn toward(&self, other: &Arc<dyn Model>, share: f64) -> Option<Arc<dyn Model>> {
+        let other = downcast::<Self>(other).filter(|other| other.units == self.units)?;
+        let hidden = self.hidden().max(other.hidden());
+        let (one, other) = (self.padded(hidden), other.padded(hidden));
+        let mix = |one: &Array1<f64>, other: &Array1<f64>| (1.0 - share) * one + share * other;
+        Some(Arc::new(Self {
+            units: self.units,
+            weights: (1.0 - share) * &one.weights + share * &other.weights,
+            visible_bias: mix(&one.visible_bias, &other.visible_bias),
+            hidden_bias: mix(&one.hidden_bias, &other.hidden_bias),
+            offset: (1.0 - share) * one.offset + share * other.offset,
+            base_rates: None,
+        }))
     }
 }
 
