@@ -26,6 +26,8 @@ RUNS = [
     *grid("hmc_gaussian", dtype=["float32"], chains=[64], threads=[1, 2], library=ALL),
     *grid("hmc_gaussian", dtype=["float32", "float64"], chains=[256], threads=[1, 2], library=ALL),
     *grid("exact_rbm", method=["products", "factors"], threads=[1, 2], library=ALL, rounds=[2]),
+    *grid("mbar", states=[50], samples=[2000], threads=[1, 2], library=["numpy", "jax"], rounds=[3]),
+    *grid("mbar", states=[200], samples=[1000], threads=[1, 2], library=["numpy", "jax"], rounds=[2]),
 ]
 CHECKS = [
     *grid("rbm_annealing", library=[*ALL, "torch.compile"]),
@@ -33,6 +35,7 @@ CHECKS = [
     *grid("boltzmann", library=ALL),
     *grid("hmc_gaussian", dtype=["float32", "float64"], library=ALL),
     *grid("exact_rbm", method=["products", "sums", "factors"], library=ALL),
+    *grid("mbar", library=["numpy", "jax"]),
 ]
 
 
