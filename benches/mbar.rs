@@ -26,8 +26,7 @@ fn main() {
                 let [seconds] = support::race(
                     ROUNDS,
                     [&mut || {
-                        let solved =
-                            Mbar::solve(Reduced::new(energies.view(), &counts).unwrap()).unwrap();
+                        let solved = Mbar::solve(Reduced::new(energies.view(), &counts).unwrap()).unwrap();
                         black_box(solved.covariance());
                         steps = solved.steps;
                     }],

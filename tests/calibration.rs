@@ -30,7 +30,7 @@ impl Monitor for Rows {
 #[ignore = "an hour and a half, run by the command above; its tables are committed as tests/calibration.md"]
 fn error_bars_cover_and_verdicts_are_sharp() {
     let machine = read_model(Path::new(SHIPPED), &ModelOptions::default()).unwrap();
-    let found = calibrate(&[Known::of(SHIPPED, machine.model).unwrap()], &Rows).unwrap();
+    let found = calibrate(&[Known::of(SHIPPED, machine.model).unwrap()], None, &Rows).unwrap();
     let mut tables = String::from(
         "| method | reference | mean error | sd of error | mean SE | sd of z | width | coverage | converged | wrong | of these converged |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",

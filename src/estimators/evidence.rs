@@ -216,7 +216,25 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
             None
         }
     };
-    evidence.iter().filter_map(doubt).collect()
+    evidence.iter().filter_map(doubt).chain(apart(evidence)).collect()
+}
+
+/// The widest gap from an answer of forward annealing up to one of reverse annealing, where their errors do not allow for it: an
+/// estimate with a larger error than theirs may lie between two that cannot both be right. (Annealing that lags errs low forwards and
+/// high backwards.)
+fn apart(evidence: &[Evidence]) -> Option<Warning> {
+    let of = |direction| evidence.iter().filter(move |other| other.direction == direction);
+    let gaps = of(Direction::Forward).flat_map(|low| of(Direction::Reverse).map(move |high| (low, high)));
+    gaps.map(|(low, high)| (low, high, score(low.log_z, low.std_err, high.log_z, high.std_err)))
+        .filter(|(low, high, z)| *z > PLAIN && high.log_z - low.log_z > SLIGHT)
+        .max_by(|one, other| one.2.total_cmp(&other.2))
+        .map(|(low, high, z)| Warning::SidesApart {
+            below: low.source.clone(),
+            lower: low.log_z,
+            above: high.source.clone(),
+            upper: high.log_z,
+            z,
+        })
 }
 
 /// y − x in combined standard errors; infinite errors prove nothing, and count as disagreement.

@@ -34,6 +34,19 @@ pub enum Warning {
         /// The difference in combined standard errors.
         z: f64,
     },
+    /// Independent answers from below and from above differ from each other by more than their errors allow.
+    SidesApart {
+        /// Where the lower one came from.
+        below: String,
+        /// Its log Z.
+        lower: f64,
+        /// Where the upper one came from.
+        above: String,
+        /// Its log Z.
+        upper: f64,
+        /// The difference in combined standard errors.
+        z: f64,
+    },
     /// The estimate lies below what log Z certainly is not below.
     BelowBound {
         /// The bound.
@@ -126,6 +139,13 @@ impl fmt::Display for Warning {
                 "{source} says log Z = {}, {z:.1} combined standard errors away: some chains missed a part of the space; \
                  try more rungs (--rungs), --data, or another --method",
                 decimals(*other, 3)
+            ),
+            Self::SidesApart { below, lower, above, upper, z } => write!(
+                f,
+                "{below} says log Z = {}, but {above} {}, {z:.1} combined standard errors higher: each may agree with the estimate, and \
+                 one of them is wrong; more rungs help most (--rungs, or a longer --max-time)",
+                decimals(*lower, 3),
+                decimals(*upper, 3)
             ),
             Self::BelowBound { bound, by } => write!(
                 f,

@@ -76,13 +76,15 @@ pub fn pareto_shape(log_weights: &[f64]) -> Option<f64> {
         return None;
     }
     let threshold = (sorted[n - tail - 1] - largest).exp();
-    let excess: Vec<f64> = sorted[n - tail..].iter().map(|w| (w - largest).exp() - threshold).collect();
+    let mut excess: Vec<f64> = sorted[n - tail..].iter().map(|w| (w - largest).exp() - threshold).collect();
     let last = excess[tail - 1];
-    if last <= 0.0 {
-        // All tail weights are equal: no tail at all.
+    // On lattices log-weights take few values, and those that equal the threshold, to rounding, are not beyond it.
+    excess.retain(|x| *x > 1e-9 * last);
+    if excess.len() < 5 {
+        // Next to all tail weights are equal: no tail at all.
         return Some(f64::NEG_INFINITY);
     }
-    let m = tail as f64;
+    let m = excess.len() as f64;
     let grid = 30 + m.sqrt() as usize;
     let quartile = excess[(m / 4.0 + 0.5) as usize - 1].max(last * 1e-12);
     let profile = |theta: f64| {
@@ -135,6 +137,22 @@ mod tests {
     fn equal_weights_have_no_tail() {
         assert_eq!(pareto_shape(&[1.0; 100]), Some(f64::NEG_INFINITY));
         assert_eq!(pareto_shape(&[1.0; 10]), None);
+    }
+
+    /// Normal log-weights rounded to steps, so that many equal the threshold, have the light tail that they have unrounded.
+    #[test]
+    fn weights_of_few_values_have_a_light_tail() {
+        let mut generator = Stream::new(3).generator();
+        for step in [0.05, 0.1, 0.2] {
+            let log_weights: Vec<f64> = (0..1024)
+                .map(|_| {
+                    let normal: f64 = (0..12).map(|_| generator.random::<f64>()).sum::<f64>() - 6.0;
+                    (0.3 * normal / step).round() * step + 1e-15 * normal
+                })
+                .collect();
+            let found = pareto_shape(&log_weights).expect("1,024 weights have a tail");
+            assert!(found < 0.5, "{found} with steps of {step}");
+        }
     }
 
     /// An AR(1) series with coefficient φ has τ = (1 + φ)/(1 − φ).

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::references::Known;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::estimators::{Monitor, Settings, Silent, by_name};
 use crate::math::statistics;
 
@@ -215,27 +215,44 @@ impl Run {
     }
 }
 
-/// Runs all of it, on `others` as on the references that are not easy: an hour or more on two cores.
+/// Runs all of it, on `others` as on the references that are not easy: an hour or more on two cores. With `only`, rows that have it in
+/// `METHOD on REFERENCE`, and no others.
 ///
 /// # Errors
-/// What an estimator reports.
-pub fn calibrate(others: &[Known], monitor: &dyn Monitor) -> Result<Calibrations> {
+/// What an estimator reports; [`Error::Setting`] where no row is left.
+pub fn calibrate(others: &[Known], only: Option<&str>, monitor: &dyn Monitor) -> Result<Calibrations> {
+    let chosen =
+        |method: &str, spec: &str| only.is_none_or(|only| format!("{method} on {spec}").contains(only));
     let mut found = Calibrations::default();
     for (spec, due) in REFERENCES {
-        found.cells.extend(cells(&Known::new(spec)?, due, monitor)?);
+        let methods: Vec<&str> = METHODS.into_iter().filter(|method| chosen(method, spec)).collect();
+        if !methods.is_empty() {
+            found.cells.extend(cells(&methods, &Known::new(spec)?, due, monitor)?);
+        }
     }
     for other in others {
-        found.cells.extend(cells(other, false, monitor)?);
+        let methods: Vec<&str> = METHODS.into_iter().filter(|method| chosen(method, other.spec)).collect();
+        found.cells.extend(cells(&methods, other, false, monitor)?);
     }
-    found.hard = HARD.iter().map(|row| hard(*row, monitor)).collect::<Result<_>>()?;
-    found.beyond = BEYOND.iter().map(|row| hard(*row, monitor)).collect::<Result<_>>()?;
+    let rows = |rows: &[(&'static str, &'static str, Option<usize>, u64)]| {
+        rows.iter()
+            .filter(|row| chosen(row.0, row.1))
+            .map(|row| hard(*row, monitor))
+            .collect::<Result<Vec<Hard>>>()
+    };
+    found.hard = rows(&HARD)?;
+    found.beyond = rows(&BEYOND)?;
+    if found.cells.is_empty() && found.hard.is_empty() && found.beyond.is_empty() {
+        let expected = "no row of the calibration has this in `METHOD on REFERENCE`; try smc, tempering, ising or funnel";
+        return Err(Error::setting("--only", only.unwrap_or_default(), expected));
+    }
     Ok(found)
 }
 
-/// Every sampler on one reference.
-fn cells(known: &Known, due: bool, monitor: &dyn Monitor) -> Result<Vec<Calibration>> {
+/// Samplers on one reference.
+fn cells(methods: &[&str], known: &Known, due: bool, monitor: &dyn Monitor) -> Result<Vec<Calibration>> {
     let seeds = if due { SEEDS } else { FEWER_SEEDS };
-    let methods = METHODS.iter().filter(|method| !LEFT_OUT.contains(&(method, known.spec)));
+    let methods = methods.iter().filter(|method| !LEFT_OUT.contains(&(method, known.spec)));
     methods
         .map(|method| {
             let runs = runs(method, known, None, seeds, monitor)?;
