@@ -181,6 +181,21 @@ const CASES: &[Case] = &[
     case("evaluate model.npz --data bits.npy --against missing.npz", &["missing.npz"]),
     case("evaluate model.npz --data bits.npy --against spins.npz", &["--against spins.npz", "{-1, +1}"]),
     case("evaluate model.npz --data bits.npy --against-log-z 3", &["--against"]),
+    case("curve ref:ising", &["--temperatures"]),
+    case("curve ref:ising --temperatures 0:1:5", &["--temperatures", "0.5:4:50"]),
+    case("curve ref:ising --temperatures 1,-2", &["--temperatures", "positive"]),
+    case("curve ref:ising --temperatures 1:2", &["--temperatures", "FROM:TO:COUNT"]),
+    case("curve ref:ising --temperatures 1 --temperature 2", &["--temperature", "leave"]),
+    case(
+        "curve ref:many-well --temperatures 1,2 --method exact",
+        &["no exact method", "many-well", "temperature 1"],
+    ),
+    case("curve ref:ising --temperatures 1 --out curve.txt", &["curve.txt", "csv"]),
+    case("between ref:ising ref:rbm", &["spaces"]),
+    case("between ref:gaussian ref:gaussian?seed=2", &["finite"]),
+    case("between ref:ising missing.npz", &["missing.npz"]),
+    case("verify --only smc", &["--thorough"]),
+    case("verify --thorough --only nonsense", &["--only", "nonsense"]),
 ];
 
 fn lnz(directory: &Path, arguments: &str) -> Output {

@@ -620,3 +620,68 @@ fn a_run_whose_model_has_gone_is_drawn_without_it() {
     assert!(errors.contains("no figures of the model itself: model.npz"), "{errors}");
     assert!(directory.path().join("figures/weights.svg").is_file());
 }
+
+#[test]
+fn curves_are_exact_or_sampled_tables_files_and_figures() {
+    let directory = temporary();
+    let path = directory.path();
+    let text = ok(path, "curve ref:ising?side=4&field=0.1 --temperatures 1,2", 0);
+    insta::assert_snapshot!(text, @r"
+    model    ref:ising?side=4&field=0.1: ising on {-1, +1}^16
+    method   transfer-matrix (exact)
+    verdict  converged
+
+    T      log Z  mean energy  heat capacity   entropy
+    1  16.278788   -13.049648      11.998127  3.229140
+    2  11.991007    -4.096127       3.222231  9.942943
+    ");
+    let exact = json(path, "curve ref:ising?side=4&field=0.1 --temperatures 1,2 --json", 0);
+    let sampled = json(
+        path,
+        "curve ref:ising?side=4&field=0.1 --temperatures 1,2 --method tempering --plots figures --out curve.csv --json",
+        0,
+    );
+    assert!(path.join("figures/curve.svg").exists());
+    for (k, name) in ["log_z", "mean_energy", "heat_capacity", "entropy"].into_iter().enumerate() {
+        let value = |from: &Value| number(from, &format!("/points/1/{name}/value"));
+        let error = number(&sampled, &format!("/points/1/{name}/std_err"));
+        assert!((value(&sampled) - value(&exact)).abs() < 4.5 * error, "{name}");
+        let table = std::fs::read_to_string(path.join("curve.csv")).expect("written");
+        let row: Vec<f64> =
+            table.lines().nth(2).expect("rows").split(',').map(|x| x.parse().expect("numbers")).collect();
+        assert_eq!((row[0], row[1 + 2 * k], row[2 + 2 * k]), (2.0, value(&sampled), error));
+    }
+    let per_site = json(path, "curve ref:ising?side=4&field=0.1 --temperatures 1,2 --per-site --json", 0);
+    let both = [&exact, &per_site].map(|from| number(from, "/points/0/entropy/value"));
+    assert!((both[0] / 16.0 - both[1]).abs() < 1e-12);
+}
+
+#[test]
+fn walks_between_models_give_their_difference_and_evaluate_uses_them() {
+    let directory = temporary();
+    let path = directory.path();
+    let (one, other) = ("ref:rbm?visible=30&hidden=12", "ref:rbm?visible=30&hidden=12&scale=0.31");
+    let value = json(path, &format!("between {one} {other} --json"), 0);
+    let truth = [other, one].map(|spec| number(&json(path, &format!("exact {spec} --json"), 0), "/log_z"));
+    let (found, error) = (number(&value, "/difference"), number(&value, "/std_err"));
+    assert!((found - (truth[0] - truth[1])).abs() < 4.5 * error && error < 0.02, "{found} ± {error}");
+    assert!(ok(path, &format!("between {one} {other}"), 0).contains("verdict   converged"));
+
+    // Machines too large to be exact in time, the second with slightly larger weights.
+    let weights = |scale: f64| {
+        Array2::from_shape_fn((80, 48), |(i, j)| scale * ((7 * i * i + 13 * j * j + i * j) as f64).sin())
+    };
+    for (name, scale) in [("one.npz", 0.2), ("other.npz", 0.202)] {
+        let rbm = Rbm::new(weights(scale), Array1::zeros(80), Array1::zeros(48), Units::Bits).expect("valid");
+        write_rbm(&path.join(name), &rbm).expect("writable");
+    }
+    let draws = "sample one.npz -n 200 --out data.npy";
+    ok(path, draws, 0);
+    let value = json(path, "evaluate one.npz --data data.npy --against other.npz --json", 0);
+    let apart = number(&value, "/against/log_z/value") - number(&value, "/log_z/value");
+    assert_eq!(value["against"]["walk"]["method"], "between");
+    assert!((apart - number(&value, "/against/walk/log_z")).abs() < 1e-9);
+    assert!(
+        (number(&value, "/difference/log_z_std_err") - number(&value, "/against/walk/std_err")).abs() < 1e-15
+    );
+}

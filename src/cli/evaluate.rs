@@ -416,6 +416,10 @@ fn doubts(answer: &Answer) -> Vec<String> {
             let warnings = reasons.iter().chain(&estimate.warnings);
             doubts.extend(warnings.map(|warning| format!("log Z of {name}: {warning}")));
         }
+        None if !answer.run_converged && answer.walk.is_some() => doubts.push(format!(
+            "log Z of {name}: it is {}, whose own log Z did not converge",
+            answer.log_z.source
+        )),
         None if !answer.run_converged => doubts
             .push(format!("log Z of {name}: the run that {} holds did not converge", answer.log_z.source)),
         None => {}
