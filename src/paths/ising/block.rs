@@ -222,8 +222,21 @@ impl Ensemble for IsingBlock {
 
     fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
         let other: &Self = sibling(other);
-        for place in 0..self.shared.order.len() {
-            for &(to, from) in moves {
+        let len = self.shared.order.len();
+        // Chains that keep their place go a word at a time.
+        let (in_place, moves): (Vec<_>, Vec<_>) = moves.iter().partition(|(to, from)| to == from);
+        let mut taken = vec![0u64; self.words.len() / len];
+        for &(chain, _) in &in_place {
+            taken[chain / CHAINS] |= 1 << (chain % CHAINS);
+        }
+        let blocks = self.words.chunks_exact_mut(len).zip(other.words.chunks_exact(len));
+        for ((mine, theirs), taken) in blocks.zip(taken).filter(|(_, taken)| *taken > 0) {
+            for (a, b) in mine.iter_mut().zip(theirs) {
+                *a = (*a & !taken) | (b & taken);
+            }
+        }
+        for place in 0..len {
+            for &(to, from) in &moves {
                 let (source, bit) = other.locate(from, place);
                 let spin = other.words[source] >> bit & 1;
                 let (target, bit) = self.locate(to, place);
