@@ -74,6 +74,29 @@ fn a_replay_follows_what_the_clock_decided() {
     }
 }
 
+/// Islands are divided among threads, and a replay plans the same ones.
+#[test]
+fn waste_free_rounds_repeat_on_any_number_of_threads() {
+    for spec in ["ref:rbm?visible=20&hidden=12", "ref:ising?side=6&coupling=0.4", "ref:mixture?dim=3"] {
+        let model = builtin::parse(spec).unwrap();
+        let settings = Settings { seed: 7, waste_free: Some(6), max_time: 1e9, ..Settings::default() };
+        let run = |threads: usize, settings: &Settings| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| by_name("smc").unwrap().estimate(&model, settings, &Silent).unwrap())
+        };
+        let one = run(1, &settings);
+        let replayed = Settings { replay: one.trace.decisions, ..settings.clone() };
+        for other in [run(2, &settings), run(8, &settings), run(2, &replayed)] {
+            assert_eq!(one.log_z.to_bits(), other.log_z.to_bits(), "{spec}");
+            assert_eq!(one.trace, other.trace);
+            assert_eq!(one.diagnostics, other.diagnostics);
+            assert_eq!(one.verdict, other.verdict);
+            assert_eq!(one.cost.counts, other.cost.counts);
+        }
+        assert!(one.diagnostics.states.unwrap() >= 128 * 4 * 6);
+    }
+}
+
 /// Work done by one run at fixed settings. A change of these numbers is a change of cost that a reader should see.
 #[test]
 fn evaluations_are_pinned() {

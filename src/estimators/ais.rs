@@ -8,7 +8,7 @@ use super::phases::Phases;
 use super::pilot::{self, Rounds};
 use super::report::{Weighted, at_the_top};
 use super::settings::Settings;
-use super::{Estimator, evidence};
+use super::{Estimator, evidence, waste_free};
 use crate::error::Result;
 use crate::math::Stream;
 use crate::models::Model;
@@ -51,7 +51,7 @@ impl Estimator for Ais {
     }
 }
 
-/// Pilots, one frozen round with or without resampling, evidence.
+/// Pilots, one frozen round with or without resampling, or one that resamples at every rung and wastes no state, evidence.
 pub(super) fn anneal(
     method: &dyn Estimator,
     resampled: bool,
@@ -61,14 +61,28 @@ pub(super) fn anneal(
 ) -> Result<Estimate> {
     let mut phases = Phases::new(monitor);
     let rounds = |path: &dyn Path| Rounds { resampled, ..evidence::one_walk(path) };
-    let plan = pilot::plan(model, settings, rounds, &mut phases)?;
+    let waste_free = settings.waste_free.filter(|_| resampled);
+    // Rungs of a waste-free round are too few for pilots and evidence, which choose their own.
+    let own = waste_free.and(settings.rungs).map(|_| Settings { rungs: None, ..settings.clone() });
+    let mut plan = pilot::plan(model, own.as_ref().unwrap_or(settings), rounds, &mut phases)?;
     monitor.follows(evidence::rounds(plan.path.as_ref()));
-    let mut run = plan.anneal("annealing", Stream::new(settings.seed).child(2), &mut phases)?;
+    let stream = Stream::new(settings.seed).child(2);
+    let layout = waste_free.map(|length| waste_free::layout(&plan, length, settings));
+    let mut run = match &layout {
+        Some((schedule, islands)) => {
+            phases.waste_free("annealing", plan.path.as_ref(), schedule, *islands, stream)?
+        }
+        None => plan.anneal("annealing", stream, &mut phases)?,
+    };
     let (log_z, std_err) = plan.upward(&run);
     let draws = at_the_top(&run, model.space().dim, settings.seed);
     run.dismiss_chains();
     let found = evidence::gather(model, &plan, settings, &mut phases)?;
-    Weighted {
+    let states = layout.map(|(schedule, islands)| {
+        plan.schedule = schedule;
+        islands.states()
+    });
+    let mut estimate = Weighted {
         method: method.name(),
         guarantee: method.guarantee(),
         log_z,
@@ -78,5 +92,7 @@ pub(super) fn anneal(
         run,
         plan,
     }
-    .report(settings, phases.cost)
+    .report(settings, phases.cost)?;
+    estimate.diagnostics.states = states;
+    Ok(estimate)
 }

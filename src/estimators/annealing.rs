@@ -154,7 +154,8 @@ fn walk(
                 step += block[k].1;
             }
             kernel.push(RungStats { beta: stats[0][k].0, step });
-            let mut rung = accumulate(&mut log_weights, &increments, to);
+            let squares: Vec<f64> = increments.iter().map(|g| 2.0 * g).collect();
+            let mut rung = accumulate(&mut log_weights, &increments, &squares, to);
             rung.log_weight_variance += variance;
             rungs.push(Rung { acceptance: step.acceptance(), ..rung });
         }
@@ -195,10 +196,11 @@ fn families(weights: &LogWeights, starts: &[usize]) -> LogWeights {
     LogWeights::new(sums.iter().map(|share| share.ln() + log_sum).collect())
 }
 
-/// Adds one step's increments to the log-weights, and says what they told. Expectations are under the weights before the step.
-pub(super) fn accumulate(log_weights: &mut [f64], increments: &[f64], beta: f64) -> Rung {
+/// Adds one step's increments, given with their squares, to the log-weights, and says what they told. Expectations are under the
+/// weights before the step.
+pub(super) fn accumulate(log_weights: &mut [f64], increments: &[f64], squares: &[f64], beta: f64) -> Rung {
     let before = log_sum_exp(log_weights);
-    let squares: Vec<f64> = log_weights.iter().zip(increments).map(|(w, g)| w + 2.0 * g).collect();
+    let squares: Vec<f64> = log_weights.iter().zip(squares).map(|(w, g)| w + g).collect();
     for (w, g) in log_weights.iter_mut().zip(increments) {
         *w += g;
     }

@@ -202,9 +202,12 @@ pub enum Role {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Diagnostics {
-    /// Independent chains.
+    /// Independent chains, or what else is independent ([`Diagnostics::sample`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chains: Option<usize>,
+    /// States at a rung, on all islands together, where every state counts that a chain passes through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub states: Option<usize>,
     /// Steps of the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rungs: Option<usize>,
@@ -253,6 +256,20 @@ pub struct Diagnostics {
     /// Independent answers to the same question.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+}
+
+impl Diagnostics {
+    /// What [`Diagnostics::chains`] counts: chains, systems of them, or islands.
+    #[must_use]
+    pub fn sample(&self) -> &'static str {
+        if self.states.is_some() {
+            "islands"
+        } else if self.swap_rates.is_empty() {
+            "chains"
+        } else {
+            "systems"
+        }
+    }
 }
 
 /// An independent answer, held against the reported one.
@@ -312,7 +329,7 @@ pub enum Direction {
 pub struct Trace {
     /// β₀ = 0 … β_K = 1.
     pub schedule: Vec<f64>,
-    /// Log-weight of each chain; with resampling, of all that descends from each start.
+    /// Log-weight of each chain; with resampling, of all that descends from each start; or of each island.
     pub log_weights: Vec<f64>,
     /// One entry per step of the schedule.
     pub rungs: Vec<Rung>,

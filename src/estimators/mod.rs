@@ -37,6 +37,7 @@ pub mod thermodynamic;
 pub mod transfer_matrix;
 pub(crate) mod verdict;
 pub mod warnings;
+pub mod waste_free;
 
 pub use estimate::{
     Cost, Counts, Diagnostics, Direction, Estimate, Evidence, Guarantee, Interval, Phase, Role, Trace,

@@ -5,8 +5,10 @@ use std::time::Instant;
 use super::annealing::{self, Annealed, Resampling};
 use super::estimate::{Cost, Role};
 use super::monitor::Monitor;
+use super::waste_free::{self, Islands};
 use crate::error::Result;
-use crate::paths::{Counts, Move, Population, Schedule};
+use crate::math::Stream;
+use crate::paths::{Counts, Move, Path, Population, Schedule};
 
 /// What has been done so far, and who listens.
 pub struct Phases<'a> {
@@ -62,6 +64,26 @@ impl<'a> Phases<'a> {
     ) -> Result<Annealed> {
         self.run(name, schedule.rungs(), |monitor| {
             let run = annealing::forward(population, schedule, movement, resampling, monitor)?;
+            let counts = run.population.counts();
+            Ok((run, counts))
+        })
+    }
+
+    /// [`waste_free::forward`] as a phase.
+    ///
+    /// # Errors
+    /// As [`waste_free::forward`].
+    pub fn waste_free(
+        &mut self,
+        name: &str,
+        path: &dyn Path,
+        schedule: &Schedule,
+        islands: Islands,
+        stream: Stream,
+    ) -> Result<Annealed> {
+        let units = islands.count * islands.chains * schedule.rungs();
+        self.run(name, units, |monitor| {
+            let run = waste_free::forward(path, schedule, islands, stream, monitor)?;
             let counts = run.population.counts();
             Ok((run, counts))
         })

@@ -64,6 +64,8 @@ pub struct Plan {
     pub resampled: bool,
     /// Barrier Λ as the last pilot saw it.
     pub barrier: f64,
+    /// The barrier as rungs share it, and more where chains mix slowly: with K of them the discrepancy of none is above 1/K of it.
+    pub length: f64,
     /// What each pilot found.
     pub records: Vec<PilotRecord>,
     /// What was settled, for a replay to follow.
@@ -136,7 +138,7 @@ pub fn plan(
     let mut path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
     let mut curve = first_curve(settings)?;
     let mut records: Vec<PilotRecord> = Vec::new();
-    let (mut barrier, mut variance, mut support) = (0.0, f64::INFINITY, 1.0);
+    let (mut barrier, mut length, mut variance, mut support) = (0.0, 0.0, f64::INFINITY, 1.0);
     let mut pace = 0.0;
     let mut rungs = FIRST_RUNGS;
     let most = settings.rungs.unwrap_or(usize::MAX).max(FIRST_RUNGS);
@@ -170,8 +172,12 @@ pub fn plan(
         barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
         support = run.support.max(1.0 / CHAINS as f64);
         variance = spread(&run, support);
+        let shares = shares(&run.rungs);
         if settings.schedule == ScheduleChoice::EqualBarrier {
-            curve = schedule.equal_barrier(&shares(&run.rungs), rungs);
+            length = shares.iter().sum();
+            curve = schedule.equal_barrier(&shares, rungs);
+        } else {
+            length = rungs as f64 * shares.iter().copied().fold(0.0, f64::max);
         }
         let record = PilotRecord {
             chains: CHAINS,
@@ -239,7 +245,7 @@ pub fn plan(
     let Decisions { chains, rungs, .. } = decisions;
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     phases.role = Role::Answer;
-    Ok(Plan { path, schedule, chains, resampled, barrier, records, decisions })
+    Ok(Plan { path, schedule, chains, resampled, barrier, length, records, decisions })
 }
 
 /// Fits the path to what short runs from its explorers found together; `None` if it has none.

@@ -3,10 +3,14 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::waste_free::{LEAST_CHAINS, LEAST_ISLANDS};
 use crate::error::{Error, Result};
 
 /// Sweeps that three pilots and a small round take.
 pub(crate) const LEAST_BUDGET: u64 = 1 << 16;
+
+/// Most states of a chain at a rung, all of which are kept.
+const MOST_STATES: usize = 1024;
 
 /// How rungs are placed between β = 0 and β = 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ pub struct Settings {
     pub chains: Option<usize>,
     /// Steps of the schedule; `None` lets pilots choose.
     pub rungs: Option<usize>,
+    /// States of a chain at a rung, P, where [`Smc`](super::smc::Smc) is to waste none; `chains` are then all states at a rung.
+    /// Other methods ignore it.
+    pub waste_free: Option<usize>,
     /// Where the rungs lie.
     pub schedule: ScheduleChoice,
     /// The seed of all random streams.
@@ -77,6 +84,7 @@ impl Default for Settings {
             budget: None,
             chains: None,
             rungs: None,
+            waste_free: None,
             schedule: ScheduleChoice::default(),
             seed: 1,
             level: 0.95,
@@ -128,6 +136,28 @@ impl Settings {
             && !(1..=100_000_000).contains(&rungs)
         {
             return Err(Error::setting("--rungs", rungs, "a schedule has between 1 and 100000000 rungs"));
+        }
+        self.waste_free.map_or(Ok(()), |length| self.check_waste_free(length))
+    }
+
+    fn check_waste_free(&self, length: usize) -> Result<()> {
+        if !(2..=MOST_STATES).contains(&length) {
+            let expected = format!("a chain passes through 2 to {MOST_STATES} states at a rung");
+            return Err(Error::setting("--waste-free", length, expected));
+        }
+        let least = LEAST_ISLANDS * LEAST_CHAINS;
+        if let Some(chains) = self.chains.filter(|chains| *chains < least * length) {
+            let expected = match chains / least {
+                0 | 1 => format!(
+                    "it takes at least {} --chains, not {chains}, to make an error bar",
+                    least * length
+                ),
+                most => format!(
+                    "{chains} --chains make an error bar with at most {most}; or take {}",
+                    least * length
+                ),
+            };
+            return Err(Error::setting("--waste-free", length, expected));
         }
         Ok(())
     }

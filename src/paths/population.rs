@@ -83,6 +83,11 @@ impl Population {
         states
     }
 
+    /// Counts work that led to these chains and was done elsewhere.
+    pub(crate) fn add_counts(&mut self, counts: Counts) {
+        self.gone += counts;
+    }
+
     /// Lets all chains go; what was counted is kept.
     pub(crate) fn dismiss(&mut self) {
         self.gone = self.counts();
