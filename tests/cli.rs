@@ -154,6 +154,44 @@ fn analyse_takes_energies_of_any_program() {
 }
 
 #[test]
+fn waste_free_rounds_are_told_recorded_and_replayed() {
+    let directory = temporary();
+    let path = directory.path();
+    let model = "estimate ref:ising?side=6";
+    let text = ok(path, &format!("{model} --method smc --waste-free 16 --out one.json"), 0);
+    assert!(text.contains(" states on ") && text.contains(" islands, "), "{text}");
+    let one = RunRecord::read(&path.join("one.json")).expect("a record");
+    assert_eq!(one.settings.waste_free, Some(16));
+    let trace = &one.estimate.trace;
+    assert_eq!(
+        (trace.schedule.len(), Some(trace.log_weights.len())),
+        (trace.rungs.len() + 1, one.estimate.diagnostics.chains)
+    );
+    ok(path, &format!("{model} --replay one.json --out two.json"), 0);
+    let two = RunRecord::read(&path.join("two.json")).expect("a record");
+    assert_eq!((one.estimate.trace, one.settings), (two.estimate.trace, two.settings));
+
+    let value = json(path, &format!("{model} --method smc --waste-free 8 --chains 5000 --rungs 7 --json"), 0);
+    assert_eq!((number(&value, "/diagnostics/rungs"), number(&value, "/diagnostics/states")), (7.0, 5024.0));
+
+    for (arguments, says) in [
+        ("--method ais --waste-free 8", "not of ais"),
+        ("--method tempering --waste-free 8", "not of tempering"),
+        ("--method smc --waste-free 1", "2 to 1024"),
+        ("--method smc --waste-free 2000", "2 to 1024"),
+        ("--method smc --waste-free 8 --chains 1000", "at least 4096"),
+        ("--method smc --waste-free 8 --chains 2000", "at most 3"),
+        ("--method smc --waste-free 0", "positive whole number"),
+        ("--replay one.json --waste-free 8", "cannot be used with"),
+    ] {
+        let refused = lnz(path, &format!("{model} {arguments}"));
+        let errors = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{arguments}: {errors}");
+        assert!(errors.contains("--waste-free") && errors.contains(says), "{arguments}: {errors}");
+    }
+}
+
+#[test]
 fn what_did_not_converge_says_so_and_why() {
     let directory = temporary();
     let arguments = "estimate ref:spin-glass?side=12&coupling=3 --method ais --rungs 3 --chains 128";

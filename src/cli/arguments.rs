@@ -87,6 +87,10 @@ pub(crate) struct Walk {
     /// Steps of the schedule [default: as many as pilots find are needed]
     #[arg(long, value_name = "K", value_parser = count, allow_negative_numbers = true)]
     rungs: Option<usize>,
+    /// With --method smc: resample at every rung, let each chain that goes on make P - 1 kernel steps there, and count all P states
+    /// that it passes through. --chains is then the number of all states at a rung
+    #[arg(long, value_name = "P", value_parser = count, allow_negative_numbers = true)]
+    waste_free: Option<usize>,
     /// Where the rungs lie: equal-barrier, linear, sigmoidal, the betas themselves, 0,…,1, or a file: text with betas, or the
     /// RUN.json of a run whose schedule is to be used again
     #[arg(long, value_name = "S", default_value = "equal-barrier", value_parser = schedule, allow_negative_numbers = true)]
@@ -131,6 +135,7 @@ pub(crate) fn settings(
     if let Some(walk) = walk {
         settings.chains = walk.chains;
         settings.rungs = walk.rungs;
+        settings.waste_free = walk.waste_free;
         settings.schedule = match &walk.schedule {
             Rungs::Chosen(choice) => choice.clone(),
             Rungs::File(path) => ScheduleChoice::Given(io::read_schedule(path)?.betas().to_vec()),

@@ -33,6 +33,7 @@ const RECORDED: &[&str] = &[
     "seed",
     "chains",
     "rungs",
+    "waste_free",
     "schedule",
     "level",
     "binarize",
@@ -164,8 +165,15 @@ impl Arguments {
             ));
         }
         let mut said = report(&task.source, task.temperature, &estimate, self.json, self.running.quiet);
-        let ignored =
-            print::given(&["--chains", "--rungs", "--schedule", "--level", "--target-se", "--data"]);
+        let ignored = print::given(&[
+            "--chains",
+            "--rungs",
+            "--waste-free",
+            "--schedule",
+            "--level",
+            "--target-se",
+            "--data",
+        ]);
         if is_exact(&estimate) && !ignored.is_empty() && !self.running.quiet {
             said.warnings.push(format!(
                 "{} is exact and ignores {}; --method smc would use them",
@@ -187,6 +195,13 @@ impl Arguments {
             binarize: self.training.binarize,
         });
         let settings = arguments::settings(&self.effort, Some(&self.walk), data, &source.model.space())?;
+        if let (Some(length), Some(method)) = (settings.waste_free, named)
+            && method.name() != "smc"
+        {
+            let expected =
+                format!("it is a way of --method smc, not of {}; leave one of the two out", method.name());
+            return Err(setting("--waste-free", length, expected).into());
+        }
         let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
         Ok(Task {
             source,

@@ -180,8 +180,8 @@ pub(crate) fn effort(estimate: &Estimate) -> String {
     let figures = &estimate.diagnostics;
     let mut parts = Vec::new();
     if let Some(chains) = figures.chains {
-        let what = if figures.swap_rates.is_empty() { "chains" } else { "systems" };
-        parts.push(format!("{chains} {what}"));
+        let states = figures.states.map_or(String::new(), |states| format!("{states} states on "));
+        parts.push(format!("{states}{chains} {}", figures.sample()));
     }
     if let Some(rungs) = figures.rungs {
         parts.push(format!("{rungs} rungs"));
