@@ -110,7 +110,8 @@ fn reasons_for(estimate: &Estimate) -> String {
     let mut passed = Vec::new();
     if let Some(size) = figures.effective_sample_size {
         passed.push(format!(
-            "the weights of the chains are worth {} equal ones (at least 100 are asked)",
+            "the weights of the {} are worth {} equal ones (at least 100 are asked)",
+            figures.sample(),
             decimals(size, 0)
         ));
     }
@@ -196,7 +197,8 @@ fn run(record: &RunRecord) -> Markup {
             lines.push((name, significant(value, digits)));
         }
     };
-    number("chains", figures.chains.map(|count| count as f64), 9);
+    number(figures.sample(), figures.chains.map(|count| count as f64), 9);
+    number("states at a rung", figures.states.map(|count| count as f64), 9);
     number("rungs", figures.rungs.map(|count| count as f64), 9);
     number("effective sample size", figures.effective_sample_size, 4);
     number("Pareto shape k̂", figures.pareto_shape, 3);
@@ -271,6 +273,9 @@ fn repeat(record: &RunRecord) -> Markup {
         ),
         ("SHA-256 of the model", record.model.digest.clone()),
     ];
+    if let Some(length) = settings.waste_free {
+        lines.push(("states of a chain at a rung, none wasted", length.to_string()));
+    }
     if let Some(budget) = settings.budget {
         lines.push(("budget (sweeps)", budget.to_string()));
     }

@@ -38,11 +38,12 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
         .iter()
         .map(|(n, value, half)| [*n, (value - half).max(low), (value + half).min(high)])
         .collect();
-    let x = Axis::log("chains n", curve.iter().map(|(n, ..)| *n));
+    let what = estimate.diagnostics.sample();
+    let x = Axis::log(format!("{what} n"), curve.iter().map(|(n, ..)| *n));
     let log_z = with_error(estimate.log_z, estimate.std_err.unwrap_or(0.0));
     Some(Figure {
         name: "running",
-        title: format!("Running log Ẑ of {} chains ends at {log_z}", log.len()),
+        title: format!("Running log Ẑ of {} {what} ends at {log_z}", log.len()),
         reading: format!(
             "Good: the line settles long before the right end and stays within its band. Bad: it still drifts, or jumps {} \
              late: then rare heavy weights are missing, and more chains would bring more of them.",
@@ -53,7 +54,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
             y,
             vec![
                 Series::new("±1.96 standard errors", Colour::Main, Marks::Band(band)),
-                Series::new("all chains", Colour::Other, Marks::Horizontal(estimate.log_z)),
+                Series::new(format!("all {what}"), Colour::Other, Marks::Horizontal(estimate.log_z)),
                 Series::unnamed(Colour::Main, Marks::Line(line)),
             ],
         )],

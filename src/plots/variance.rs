@@ -17,6 +17,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
         return None;
     }
     let chains = estimate.diagnostics.chains.unwrap_or(estimate.trace.log_weights.len()).max(1) as f64;
+    let what = estimate.diagnostics.sample();
     let kept = thinned(rungs.len(), POINTS);
     let curve = |start: f64, value: &dyn Fn(&Rung) -> f64| -> Vec<[f64; 2]> {
         let at = |k: usize| [(k + 1) as f64 / rungs.len() as f64, value(&rungs[k])];
@@ -41,7 +42,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
     );
     let lower = Panel::wide(
         x(),
-        Axis::linear("ESS / chains", 0.0, 1.05),
+        Axis::linear(format!("ESS / {what}"), 0.0, 1.05),
         vec![Series::unnamed(Colour::Main, Marks::Line(share.clone()))],
     );
     let end = |curve: &[[f64; 2]], digits| significant(curve[curve.len() - 1][1], digits);
@@ -53,7 +54,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
     Some(Figure {
         name: "variance",
         title: format!(
-            "{} rungs{resampled}: variance of log-weights to {}, ESS to {} of the chains",
+            "{} rungs{resampled}: variance of log-weights to {}, ESS to {} of the {what}",
             rungs.len(),
             end(&variance, 3),
             end(&share, 2)

@@ -38,19 +38,17 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
     let [from, to] = bins.ends();
     let margin = 0.02 * (to - from);
     let x = Axis::linear("log-weight − log mean weight (nats)", from - margin, to + margin);
-    let y = Axis::from_zero("chains", counts.iter().chain(&shares).copied());
+    let what = estimate.diagnostics.sample();
+    let y = Axis::from_zero(what, counts.iter().chain(&shares).copied());
     let series = vec![
-        Series::new(format!("chains{left_out}"), Colour::Main, Marks::Bars(bins.bars(&counts))),
+        Series::new(format!("{what}{left_out}"), Colour::Main, Marks::Bars(bins.bars(&counts))),
         Series::new("what they carry of the estimate", Colour::Other, Marks::Steps(bins.bars(&shares))),
         Series::new("log mean weight", Colour::Quiet, Marks::Vertical(0.0)),
     ];
     let diagnostics = &estimate.diagnostics;
     let size = diagnostics.effective_sample_size.unwrap_or_else(|| weights.effective_sample_size());
-    let whose = if diagnostics.resamplings.is_some_and(|count| count > 0) {
-        format!("what {chains} chains became")
-    } else {
-        format!("{chains} chains")
-    };
+    let became = diagnostics.states.is_none() && diagnostics.resamplings.is_some_and(|count| count > 0);
+    let whose = if became { format!("what {chains} chains became") } else { format!("{chains} {what}") };
     let shape = diagnostics.pareto_shape.map_or(String::new(), |shape| format!(", k̂ {}", decimals(shape, 2)));
     Some(Figure {
         name: "weights",
