@@ -236,7 +236,8 @@ impl Pair<'_> {
                 counts.energy_evaluations += 2 * states.nrows() as u64;
                 let gains = gains.to_vec();
                 paths::check(&gains, beta)?;
-                rungs.push(accumulate(&mut weights, &gains, beta));
+                let squares: Vec<f64> = gains.iter().map(|gain| 2.0 * gain).collect();
+                rungs.push(accumulate(&mut weights, &gains, &squares, beta));
                 if !back {
                     states = step(&next, &states, 1, Move::Forward, stream, &mut counts)?;
                 }
