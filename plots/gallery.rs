@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lnz::estimators::curve;
 use lnz::estimators::{Estimator, REGISTRY, Settings, Silent, by_name};
 use lnz::io::record::ModelRecord;
 use lnz::io::{ModelOptions, RunRecord, read_model};
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
         ("A trained machine: 784×500 units, MNIST", trained_machine()?),
         ("Thermodynamic integration: an Ising model on 8×8 sites", integration()?),
         ("A density in the plane: five normal modes", plane()?),
+        ("A temperature curve: the Ising model on 16×16 sites, by one tempering run", temperatures()?),
         ("Estimators at equal cost: an Ising model in a field on 4×4 sites", contest()?),
         ("Log-likelihoods: a machine that learnt its 200 examples by heart", likelihoods()?),
         ("An answer that is wrong: deep modes that no chain finds", missed()?),
@@ -91,6 +93,12 @@ fn integration() -> Result<Vec<Figure>> {
 fn plane() -> Result<Vec<Figure>> {
     let spec = "ref:mixture?dim=2&separation=3";
     Ok(only(figures_of(&builtin::parse(spec)?, spec, "ais")?, &["density"]))
+}
+
+fn temperatures() -> Result<Vec<Figure>> {
+    let model = builtin::parse("ref:ising?side=16&coupling=1")?;
+    let temperatures: Vec<f64> = (0..50).map(|k| 1.5 + 2.5 * f64::from(k) / 49.0).collect();
+    Ok(vec![plots::of_curve(&curve::tempered(&model, &temperatures, &unhurried(), &Silent)?, false)])
 }
 
 fn contest() -> Result<Vec<Figure>> {
