@@ -34,7 +34,13 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
 
     let zero = centred.iter().filter(|w| **w == f64::NEG_INFINITY).count();
     let left = centred.iter().filter(|w| w.is_finite() && bins.of(**w).is_none()).count();
-    let left_out = asides(&[(left, "further left"), (zero, "of weight 0")]);
+    let resampled = estimate.diagnostics.states.is_none()
+        && estimate.diagnostics.resamplings.is_some_and(|count| count > 0);
+    // After a resampling a start may have left no chain; before one, a state may be forbidden.
+    let left_out = asides(&[
+        (left, "further left"),
+        (zero, if resampled { "without descendants" } else { "of weight 0" }),
+    ]);
     let [from, to] = bins.ends();
     let margin = 0.02 * (to - from);
     let x = Axis::linear("log-weight − log mean weight (nats)", from - margin, to + margin);
@@ -47,8 +53,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
     ];
     let diagnostics = &estimate.diagnostics;
     let size = diagnostics.effective_sample_size.unwrap_or_else(|| weights.effective_sample_size());
-    let became = diagnostics.states.is_none() && diagnostics.resamplings.is_some_and(|count| count > 0);
-    let whose = if became { format!("what {chains} chains became") } else { format!("{chains} {what}") };
+    let whose = if resampled { format!("what {chains} chains became") } else { format!("{chains} {what}") };
     let shape = diagnostics.pareto_shape.map_or(String::new(), |shape| format!(", k̂ {}", decimals(shape, 2)));
     Some(Figure {
         name: "weights",
