@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lnz::estimators::curve;
+use lnz::estimators::mbar::{Mbar, Reduced};
 use lnz::estimators::{Estimator, REGISTRY, Settings, Silent, by_name};
 use lnz::io::record::ModelRecord;
 use lnz::io::{ModelOptions, RunRecord, read_model};
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
     for (heading, figures) in [
         ("A trained machine: 784×500 units, MNIST", trained_machine()?),
         ("Thermodynamic integration: an Ising model on 8×8 sites", integration()?),
+        ("Tempering: an Ising model on 12×12 sites", tempering()?),
         ("A density in the plane: five normal modes", plane()?),
         ("A temperature curve: the Ising model on 16×16 sites, by one tempering run", temperatures()?),
         ("Estimators at equal cost: an Ising model in a field on 4×4 sites", contest()?),
@@ -47,7 +49,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-const INTRODUCTION: &str = "# Gallery\n\nEvery figure that `lnz plot` draws, from fixed seeds, by [`gallery.rs`](gallery.rs): \
+const INTRODUCTION: &str = "# Gallery\n\nEvery figure that `--plots` and `lnz plot` draw, but for those of a calibration (`lnz verify \
+                            --thorough`), which takes more than an hour; from fixed seeds, by [`gallery.rs`](gallery.rs): \
                             `cargo run --release --example gallery`.\n";
 
 /// The first figures have plain names; the wrong answer's say so.
@@ -88,6 +91,19 @@ fn trained_machine() -> Result<Vec<Figure>> {
 fn integration() -> Result<Vec<Figure>> {
     let spec = "ref:ising?side=8&coupling=0.44";
     Ok(only(figures_of(&builtin::parse(spec)?, spec, "ti")?, &["integrand"]))
+}
+
+fn tempering() -> Result<Vec<Figure>> {
+    let spec = "ref:ising?side=12&coupling=0.44";
+    let (model, settings) = (builtin::parse(spec)?, unhurried());
+    let estimate = by_name("tempering")?.estimate(&model, &settings, &Silent)?;
+    let described = ModelRecord::new(&model, spec, "");
+    let record = RunRecord::new(String::new(), described, 1.0, None, &settings, &estimate);
+    let mut figures = only(plots::of_run(&record), &["swaps"]);
+    let (samples, _) = estimate.trace.samples.as_ref().ok_or("a tempering run keeps its samples")?;
+    let counts = vec![samples.kept(); samples.schedule.betas().len()];
+    figures.push(plots::of_states(&Mbar::solve(Reduced::new(samples.energies.view(), &counts)?)?));
+    Ok(figures)
 }
 
 fn plane() -> Result<Vec<Figure>> {

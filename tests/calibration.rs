@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use lnz::estimators::Monitor;
-use lnz::io::record::to_json;
+use lnz::io::record::{CalibrationRecord, to_json};
 use lnz::io::{ModelOptions, read_model};
 use lnz::studies::{Known, calibrate};
 
@@ -48,7 +48,7 @@ fn error_bars_cover_and_verdicts_are_sharp() {
     writeln!(tables, "| all but those beyond reach (the last) | | | | {wrong} | {missed} |").unwrap();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::write(directory.join("calibration.md"), &tables).unwrap();
-    fs::write(directory.join("calibration.json"), to_json(&found)).unwrap();
+    fs::write(directory.join("calibration.json"), to_json(&CalibrationRecord::new(found.clone()))).unwrap();
     println!("{tables}\nwritten to {}", directory.display());
     assert!(found.passes());
 }

@@ -129,7 +129,16 @@ fn tempering_shows_estimators_side_by_side_and_analyse_repeats_them() {
     let rows = again["overlap"].as_array().expect("a matrix");
     let sum: f64 = rows[2].as_array().expect("a row").iter().filter_map(Value::as_f64).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
-    let text = ok(path, "analyse run.energies.npz", 0);
+    let text = ok(path, "analyse run.energies.npz --plots drawn", 0);
+    let drawn = fs::read_to_string(path.join("drawn/overlap.svg")).expect("drawn");
+    let document = roxmltree::Document::parse(&drawn).expect("well-formed");
+    let numbers = document.descendants().filter(|node| node.attribute("class") == Some("series"));
+    assert_eq!(
+        numbers.flat_map(|series| series.children()).filter(|node| node.has_tag_name("text")).count(),
+        25
+    );
+    let listed = ok(path, "plot run.json --out drawn", 0);
+    assert!(listed.contains("drawn/swaps.svg"), "{listed}");
     assert!(text.contains("overlap with next") && text.lines().count() > 11, "{text}");
 
     let refused = lnz(path, "estimate ref:ising --method ais --with bar");
@@ -643,6 +652,35 @@ fn plot_and_report_write_what_they_say() {
     let page = fs::read_to_string(at("run.html")).expect("written");
     assert_eq!(page.matches("<svg").count(), 7);
     assert!(page.contains("Every check passed") && page.contains("lnz estimate model.npz"), "{page}");
+}
+
+/// What `verify --thorough --json` prints can be drawn; the quick verification has no figures.
+#[test]
+fn calibrations_are_drawn() {
+    let directory = temporary();
+    let cells: Vec<String> = ["true", "false"]
+        .map(|due| {
+            format!(
+                r#"{{"method":"ti","reference":"ref:gaussian?dim=10","mean_error":0.001,"sd_error":0.02,"mean_std_err":0.02,"sd_z":1,
+                    "width":1.0,"coverage":0.95,"converged":1.0,"due":{due},"wrong":0,"missed":0,"z":[-0.5,0.5,1,"inf"]}}"#
+            )
+        })
+        .into();
+    let record = format!(
+        r#"{{"format":1,"lnz":"0.1.0","passes":false,"cells":[{}],"hard":[],"beyond":[]}}"#,
+        cells.join(",")
+    );
+    fs::write(directory.path().join("calibration.json"), record).expect("writable");
+    let listed = ok(directory.path(), "plot calibration.json --out figures", 0);
+    assert_eq!(listed, "figures/deviations.svg\nfigures/coverage.svg\n");
+    let drawn = fs::read_to_string(directory.path().join("figures/deviations.svg")).expect("drawn");
+    assert!(drawn.contains("ti: 4 runs on 1 reference") && drawn.contains("(1 infinite)"), "{drawn}");
+
+    let refused = lnz(directory.path(), "verify --plots figures");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--thorough"));
+    let refused = lnz(directory.path(), "estimate ref:ising?side=9 --method ais --schedule calibration.json");
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 /// A figure of the model needs its file; a run without it still has all others.

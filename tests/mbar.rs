@@ -43,6 +43,12 @@ fn oscillators_agree_with_pymbar() {
     });
     close(&errors, &matrix("dDelta_f"), 1e-8, "its error");
     close(&solved.overlap(), &matrix("overlap"), 1e-8, "overlap");
+    let sampled: Vec<usize> = (0..6).filter(|&k| counts[k] > 0).collect();
+    for (state, found) in solved.overlap_with_next().into_iter().enumerate() {
+        let place = sampled.iter().position(|&k| k == state);
+        let next = place.and_then(|place| sampled.get(place + 1));
+        assert_eq!(found, next.map(|&next| solved.overlap()[[state, next]]), "state {state}");
+    }
     for (found, wanted) in solved.effective_samples().iter().zip(vector("effective")) {
         assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
     }

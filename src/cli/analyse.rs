@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use lnz::estimators::mbar::{Mbar, Reduced, inefficiencies};
+use lnz::estimators::mbar::{LEAST_OVERLAP, Mbar, Reduced, inefficiencies};
 use lnz::estimators::tempering::{Analysis, analyse};
 use lnz::io::energies::read_energies;
 use lnz::io::record::to_json;
 use lnz::math::{Stream, statistics};
+use lnz::plots;
 use serde::Serialize;
 
 use super::arguments::{Running, count};
 use super::estimate::ENERGIES;
+use super::pictures::Pictures;
 use super::{Report, print, table};
 
-/// Overlap with the next state below which neither error bars nor differences mean much.
-const LEAST_OVERLAP: f64 = 0.03;
 /// Most states that a table shows in full.
 const MOST_ROWS: usize = 60;
 
@@ -38,6 +38,8 @@ pub(crate) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pictures: Pictures,
     #[command(flatten)]
     running: Running,
 }
@@ -75,6 +77,7 @@ struct Found {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
+        self.pictures.check()?;
         let path = beside(&self.file);
         let stored = read_energies(&path)?;
         let samples = Reduced::new(stored.energies.view(), &stored.counts)
@@ -96,7 +99,9 @@ impl Arguments {
             }
             None => None,
         };
+        self.pictures.draw(|| vec![plots::of_states(&solved)])?;
         let (overlap, effective) = (solved.overlap(), solved.effective_samples());
+        let next = solved.overlap_with_next();
         let states: Vec<State> = (0..stored.counts.len())
             .map(|k| State {
                 beta: stored.run.as_ref().map(|(run, _)| run.schedule.betas()[k]),
@@ -106,7 +111,7 @@ impl Arguments {
                 bootstrap_std_err: resampled.as_ref().map(|errors| errors[k]),
                 effective_samples: effective[k],
                 statistical_inefficiency: in_time.as_ref().map(|times| times[k]),
-                overlap_with_next: next_sampled(&stored.counts, k).map(|next| overlap[[k, next]]),
+                overlap_with_next: next[k],
             })
             .collect();
         let mut analyses = Vec::new();
@@ -174,11 +179,6 @@ impl Arguments {
             .collect();
         text + &table::table(&header, &rows)
     }
-}
-
-/// The state after this one that has samples, where both have.
-fn next_sampled(counts: &[usize], state: usize) -> Option<usize> {
-    (counts[state] > 0).then(|| (state + 1..counts.len()).find(|&next| counts[next] > 0))?
 }
 
 /// The energies that belong to a record.

@@ -42,6 +42,11 @@ impl Pictures {
         self.plots.as_deref().map_or(Ok(()), |directory| output::check_directory(directory, "--plots"))
     }
 
+    /// The directory asked for.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.plots.as_deref()
+    }
+
     /// Draws what `figures` gives into the directory asked for, if one was.
     pub(crate) fn draw(&self, figures: impl FnOnce() -> Vec<Figure>) -> Result<()> {
         if let Some(directory) = &self.plots {

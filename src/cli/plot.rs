@@ -1,4 +1,4 @@
-//! `lnz plot`: figures of runs, comparisons and likelihoods that were written to files.
+//! `lnz plot`: figures of runs, comparisons, calibrations and likelihoods that were written to files.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use super::model::Options;
 use super::pictures::{self, Format};
 use super::{Report, output};
 
-/// Draw figures of runs, comparisons and likelihoods
+/// Draw figures of runs, comparisons, calibrations and likelihoods
 ///
-/// Takes what --out of lnz estimate, lnz compare and lnz evaluate wrote, in any mixture: every figure that a run has data for;
-/// several runs side by side; estimators against each other and their errors against cost; log-likelihoods over each other, for
-/// training and test data or for several models.
+/// Takes what --out of lnz estimate, lnz compare and lnz evaluate wrote, and what lnz verify --thorough --json printed, in any
+/// mixture: every figure that a run has data for; several runs side by side; estimators against each other and their errors against
+/// cost; whether error bars are honest; log-likelihoods over each other, for training and test data or for several models.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Run records and comparisons (.json), log-likelihoods of examples (.csv, .npz)
+    /// Run records, comparisons and calibrations (.json), log-likelihoods of examples (.csv, .npz)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Directory for the figures; it is made if it is missing
@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         output::check_directory(&self.out, "--out")?;
-        let (mut runs, mut sets, mut comparisons) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut runs, mut sets) = (Vec::new(), Vec::new());
+        let (mut comparisons, mut calibrations) = (Vec::new(), Vec::new());
         for (path, name) in self.files.iter().zip(names(&self.files)) {
             match output::extension(path).as_str() {
                 "csv" | "npz" => sets.extend(
@@ -47,6 +48,7 @@ impl Arguments {
                 _ => match Record::read(path)? {
                     Record::Run(record) => runs.push((name, path, *record)),
                     Record::Comparison(record) => comparisons.push((name, *record)),
+                    Record::Calibration(record) => calibrations.push((name, *record)),
                 },
             }
         }
@@ -71,6 +73,11 @@ impl Arguments {
             let prefix = if many { format!("{name}-") } else { String::new() };
             write(&prefix, &plots::of_comparison(&record.comparison))?;
         }
+        let many = calibrations.len() > 1;
+        for (name, record) in &calibrations {
+            let prefix = if many { format!("{name}-") } else { String::new() };
+            write(&prefix, &plots::of_calibrations(&record.found))?;
+        }
         if !sets.is_empty() {
             let sets: Vec<Examples<'_>> = sets
                 .iter()
@@ -85,7 +92,8 @@ impl Arguments {
         if files.is_empty() {
             return Err(Error::Format {
                 path: self.files[0].clone(),
-                message: "a run of an exact method on a model without pictures: there is nothing to draw"
+                message: "there is nothing to draw: a run of an exact method on a model without pictures, or a study \
+                          without a run"
                     .into(),
             }
             .into());

@@ -6,12 +6,14 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use lnz::estimators::{Estimator, Guarantee, REGISTRY};
-use lnz::io::record::to_json;
+use lnz::io::record::{CalibrationRecord, to_json};
 use lnz::io::{ModelOptions, read_model};
+use lnz::plots;
 use lnz::studies::{Calibration, Calibrations, Known, SignFlipped, Verification, calibrate, verify};
 use serde::Serialize;
 
-use super::arguments::Running;
+use super::arguments::{Running, setting};
+use super::pictures::Pictures;
 use super::progress::Progress;
 use super::table::table;
 use super::{Report, print};
@@ -34,9 +36,11 @@ pub(crate) struct Arguments {
     /// Add an estimator whose weights have the wrong sign, to see that it is caught
     #[arg(long)]
     plant_mistake: bool,
-    /// Print one JSON object
+    /// Print one JSON object; with --thorough, lnz plot can draw it
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pictures: Pictures,
     #[command(flatten)]
     running: Running,
 }
@@ -44,6 +48,11 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
+        self.pictures.check()?;
+        if let Some(directory) = self.pictures.directory().filter(|_| !self.thorough) {
+            let expected = "figures show what --thorough measures; state it, too";
+            return Err(setting("--plots", directory.display(), expected).into());
+        }
         let progress = Progress::new(self.running.quiet);
         let start = Instant::now();
         if self.thorough {
@@ -52,10 +61,17 @@ impl Arguments {
                 others.push(Known::of(SHIPPED, machine.model)?);
             }
             let found = calibrate(&others, self.only.as_deref(), &progress)?;
+            self.pictures.draw(|| plots::of_calibrations(&found))?;
             // A part has too few wrong runs to tell how sharp verdicts are.
             let passes =
                 found.passes() || (self.only.is_some() && found.cells.iter().all(Calibration::passes));
-            let text = if self.json { json(&found, passes) } else { calibrations(&found, passes) };
+            let text = if self.json {
+                to_json(&CalibrationRecord::new(found))
+                    + "
+"
+            } else {
+                calibrations(&found, passes)
+            };
             return Ok(Report { text, warnings: Vec::new(), converged: passes });
         }
         let mut estimators: Vec<&dyn Estimator> = REGISTRY.to_vec();
@@ -64,7 +80,7 @@ impl Arguments {
         }
         let found = verify(&estimators, &progress)?;
         let text = if self.json {
-            json(&found, found.passes())
+            json(&found)
         } else {
             verification(&found, &estimators, start.elapsed().as_secs_f64())
         };
@@ -72,15 +88,15 @@ impl Arguments {
     }
 }
 
-fn json<T: Serialize>(found: &T, passes: bool) -> String {
+fn json(found: &Verification) -> String {
     #[derive(Serialize)]
-    struct Whole<'a, T> {
+    struct Whole<'a> {
         passes: bool,
         #[serde(flatten)]
-        found: &'a T,
+        found: &'a Verification,
         lnz: &'static str,
     }
-    to_json(&Whole { passes, found, lnz: env!("CARGO_PKG_VERSION") }) + "\n"
+    to_json(&Whole { passes: found.passes(), found, lnz: env!("CARGO_PKG_VERSION") }) + "\n"
 }
 
 fn verification(found: &Verification, estimators: &[&dyn Estimator], seconds: f64) -> String {

@@ -14,7 +14,7 @@ use super::write::write_atomically;
 use crate::error::{Error, Result};
 use crate::estimators::{Estimate, Settings, Trace};
 use crate::models::{Model, Space, builtin};
-use crate::studies::Comparison;
+use crate::studies::{Calibrations, Comparison};
 
 mod json;
 
@@ -65,17 +65,33 @@ pub struct ComparisonRecord {
     pub comparison: Comparison,
 }
 
-/// What `--out` of `lnz estimate` or of `lnz compare` wrote.
+/// What `lnz verify --thorough --json` prints: whether error bars and verdicts are right.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CalibrationRecord {
+    /// The version of this layout, 1.
+    pub format: u32,
+    /// The version of lnz that wrote it.
+    pub lnz: String,
+    /// Whether everything is as it should be.
+    pub passes: bool,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Calibrations,
+}
+
+/// What `--out` of `lnz estimate` or of `lnz compare` wrote, or `lnz verify --thorough --json` printed.
 #[derive(Clone, Debug)]
 pub enum Record {
     /// One run.
     Run(Box<RunRecord>),
     /// Many.
     Comparison(Box<ComparisonRecord>),
+    /// Very many, on references.
+    Calibration(Box<CalibrationRecord>),
 }
 
 impl Record {
-    /// Reads either.
+    /// Reads any of them.
     ///
     /// # Errors
     /// As [`RunRecord::read`].
@@ -86,6 +102,8 @@ impl Record {
             serde_json::from_slice(&text).map_err(|e| format(format!("not a record of lnz ({e})")))?;
         if kind.get("comparison").is_some() {
             parse_versioned(&text).map(|record| Self::Comparison(Box::new(record))).map_err(format)
+        } else if kind.get("cells").is_some() {
+            parse_versioned(&text).map(|record| Self::Calibration(Box::new(record))).map_err(format)
         } else {
             parse(&text).map(|record| Self::Run(Box::new(record))).map_err(format)
         }
@@ -112,6 +130,14 @@ impl ComparisonRecord {
     /// As [`write_atomically`].
     pub fn write(&self, path: &Path) -> Result<()> {
         write(self, path)
+    }
+}
+
+impl CalibrationRecord {
+    /// A record of the present version.
+    #[must_use]
+    pub fn new(found: Calibrations) -> Self {
+        Self { format: FORMAT, lnz: env!("CARGO_PKG_VERSION").into(), passes: found.passes(), found }
     }
 }
 
@@ -365,6 +391,7 @@ mod tests {
     use super::*;
     use crate::estimators::estimate::{Direction, Evidence, Rung};
     use crate::estimators::{Estimator, Silent, Verdict, Warning, ais::Ais};
+    use crate::studies::{Calibration, Hard};
 
     fn record() -> RunRecord {
         let spec = "ref:rbm?visible=8&hidden=4";
@@ -421,6 +448,47 @@ mod tests {
         assert_eq!(back.estimate.log_z.to_bits(), record.estimate.log_z.to_bits());
         assert_eq!(back.estimate.trace, record.estimate.trace);
         assert_eq!(back.estimate.cost, record.estimate.cost);
+    }
+
+    /// Numbers that JSON lacks, whole numbers and all, through the flattened layout.
+    #[test]
+    fn calibrations_come_back() {
+        let cell = Calibration {
+            method: "smc".into(),
+            reference: "ref:funnel?dim=10".into(),
+            mean_error: -0.5,
+            sd_error: 0.0,
+            mean_std_err: 0.25,
+            sd_z: 1.0,
+            width: f64::INFINITY,
+            coverage: 1.0,
+            converged: 0.5,
+            due: false,
+            wrong: 2,
+            missed: 1,
+            z: vec![-1.25, 2.0, f64::NEG_INFINITY],
+        };
+        let hard = Hard {
+            method: "ais".into(),
+            reference: "ref:memory".into(),
+            rungs: None,
+            runs: 9,
+            wrong: 3,
+            missed: 0,
+        };
+        let found = Calibrations { cells: vec![cell], hard: vec![hard.clone()], beyond: vec![hard] };
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("calibration.json");
+        std::fs::write(&path, to_json(&CalibrationRecord::new(found.clone()))).expect("writable");
+        match Record::read(&path).expect("what was written") {
+            Record::Calibration(record) => {
+                assert_eq!((record.format, record.passes, &record.found), (1, false, &found));
+            }
+            other => panic!("a calibration, not {other:?}"),
+        }
+        std::fs::write(&path, r#"{"format":2,"cells":[]}"#).expect("writable");
+        let error = Record::read(&path).expect_err("of another version").to_string();
+        assert!(error.contains("version 2"), "{error}");
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub fn read_schedule(path: &Path) -> Result<Schedule> {
             return Err(format(format!("a run of {} has no schedule", record.estimate.method)));
         }
         Record::Run(record) => record.estimate.trace.schedule,
-        Record::Comparison(_) => {
-            return Err(format("a comparison keeps no schedule; name the record of one run".into()));
+        Record::Comparison(_) | Record::Calibration(_) => {
+            return Err(format("records of many runs keep no schedule; name that of one run".into()));
         }
     };
     Schedule::given(betas).map_err(|error| format(format!("damaged run record ({error})")))

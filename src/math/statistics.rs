@@ -32,6 +32,21 @@ pub fn student_quantile(level: f64, degrees: f64) -> f64 {
         .inverse_cdf(0.5 + 0.5 * level)
 }
 
+/// The interval that holds a probability at this level where it was seen as this `share` of so many `trials` (Wilson 1927,
+/// doi:10.1080/01621459.1927.10502953): all that would not be rejected, so it stays within 0 … 1 and has a length at both ends.
+#[must_use]
+pub fn wilson_interval(share: f64, trials: usize, level: f64) -> [f64; 2] {
+    if trials == 0 {
+        return [0.0, 1.0];
+    }
+    let n = trials as f64;
+    let quantile = student_quantile(level, 1e6);
+    let shrink = quantile * quantile / n;
+    let centre = (share + 0.5 * shrink) / (1.0 + shrink);
+    let half = (share * (1.0 - share) * shrink + 0.25 * shrink * shrink).sqrt() / (1.0 + shrink);
+    [centre - half, centre + half]
+}
+
 /// Integrated autocorrelation time τ = 1 + 2 Σ ρ_t of a stationary series, by Geyer's initial positive sequence
 /// (doi:10.1214/ss/1177011137); at least 1, and at most the length.
 #[must_use]
@@ -119,6 +134,22 @@ mod tests {
     fn student_quantiles_match_tables() {
         assert!((student_quantile(0.95, 10.0) - 2.228_138_85).abs() < 1e-6);
         assert!((student_quantile(0.95, 1e9) - 1.959_96).abs() < 1e-3);
+    }
+
+    /// Its ends are where the share lies just 1.96 standard deviations away.
+    #[test]
+    fn wilson_intervals_end_where_the_share_would_be_rejected() {
+        for (share, trials) in [(0.95, 200), (0.5, 10), (0.02, 50)] {
+            let [low, high] = wilson_interval(share, trials, 0.95);
+            assert!(low < share && share < high);
+            for end in [low, high] {
+                let apart = (share - end).abs() / (end * (1.0 - end) / trials as f64).sqrt();
+                assert!((apart - 1.959_96).abs() < 1e-3, "{share} of {trials}: {apart}");
+            }
+        }
+        let [low, high] = wilson_interval(1.0, 200, 0.95);
+        assert!((high - 1.0).abs() < 1e-12 && (low - 0.981_15).abs() < 1e-4, "{low} {high}");
+        assert_eq!(wilson_interval(0.0, 0, 0.95), [0.0, 1.0]);
     }
 
     /// Weights drawn from a Pareto tail with shape k are recognised to within 0.2 at n = 4,000 (sd about 0.06).

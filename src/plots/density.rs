@@ -47,7 +47,7 @@ pub(super) fn figure(
     let cells = averaged(&fine);
     let highest = cells.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let cells = cells.iter().map(|value| (0.5 * (value - highest)).exp()).collect();
-    let raster = Raster { extent, columns: CELLS, cells, map: Map::Density };
+    let raster = Raster { extent, columns: CELLS, cells, map: Map::Density, words: Vec::new() };
     let mut series = vec![Series::unnamed(Colour::Main, Marks::Raster(raster))];
     let shown =
         |[x, y]: &[f64; 2]| (extent[0]..=extent[1]).contains(x) && (extent[2]..=extent[3]).contains(y);

@@ -33,6 +33,8 @@ pub enum Shape {
     Wide,
     /// To the figure's whole width, with a height for so many rows of a list.
     Rows(usize),
+    /// The same for long lists: rows as high as a line of text, however many.
+    Lines(usize),
     /// A unit of x is as long as a unit of y.
     Equal,
 }
@@ -137,6 +139,8 @@ pub struct Raster {
     pub cells: Vec<f64>,
     /// From numbers to colours.
     pub map: Map,
+    /// What is written in the cells, in the same order, where there is room; empty for nothing.
+    pub words: Vec<String>,
 }
 
 /// From numbers in 0 … 1 to colours.

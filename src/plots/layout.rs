@@ -23,6 +23,8 @@ const ALONE: f64 = 290.0;
 const STACKED: f64 = 190.0;
 /// Of a row of a list; longer lists have narrower ones.
 const ROW: f64 = 32.0;
+/// Of a row of a long list.
+const ROW_OF_TEXT: f64 = 17.0;
 /// The most that a list may take.
 const LONGEST_LIST: f64 = 900.0;
 /// The longest side of a panel whose units are equally long.
@@ -69,6 +71,7 @@ fn place(panel: &Panel, top: f64, height: f64) -> (Vec<Item>, f64) {
     let height = match panel.shape {
         Shape::Wide => height,
         Shape::Rows(count) => (ROW * count.max(1) as f64 + 0.5 * ROW).min(LONGEST_LIST),
+        Shape::Lines(count) => ROW_OF_TEXT * count.max(1) as f64,
         Shape::Equal => SIDE,
     };
     let along_y = ticks(&panel.y, (height / 38.0) as usize);

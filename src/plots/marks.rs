@@ -3,7 +3,7 @@
 use super::figure::{Map, Marks, Panel, Raster, Series};
 use super::layout::Frame;
 use super::scene::{Item, Rgb, Text};
-use super::text::fitted;
+use super::text::{self, fitted};
 
 const LINE: f64 = 1.8;
 const GUIDE: f64 = 1.4;
@@ -16,6 +16,11 @@ const PALE: f64 = 0.22;
 const BAR: f64 = 0.55;
 const CLOUD: f64 = 0.5;
 const WORDS: f64 = 11.0;
+/// Pixels per em of what is written in tiles, at most and at least, and how much of a tile it may take.
+const TILE_WORDS: [f64; 2] = [14.0, 7.0];
+const TILE_SHARE: f64 = 0.8;
+/// Shades of a raster in a legend.
+const SHADES: usize = 5;
 
 /// What `series` draws in `frame`.
 pub(super) fn draw(panel: &Panel, series: &Series, frame: &Frame, colour: Rgb) -> Vec<Item> {
@@ -56,7 +61,15 @@ pub(super) fn swatch(marks: &Marks, [x, y]: [f64; 2], width: f64, colour: Rgb) -
             items.extend(dot(DOT, 1.0));
             items
         }
-        Marks::Raster(_) => Vec::new(),
+        Marks::Raster(raster) => {
+            let step = width / SHADES as f64;
+            let block = |i: usize| Item::Block {
+                place: [x + i as f64 * step, y - 5.0, step, 10.0],
+                colour: shade((i + 1) as f64 / SHADES as f64, raster.map),
+                opacity: 1.0,
+            };
+            (0..SHADES).map(block).collect()
+        }
     }
 }
 
@@ -190,9 +203,31 @@ impl Pen<'_> {
             return Vec::new();
         };
         let place = [upper[0], upper[1], lower[0] - upper[0], lower[1] - upper[1]];
-        let cells = raster.cells.iter().map(|cell| shade(*cell, raster.map)).collect();
-        vec![Item::Raster { place, columns: raster.columns, cells }]
+        let cells: Vec<Rgb> = raster.cells.iter().map(|cell| shade(*cell, raster.map)).collect();
+        let words = written(raster, place, &cells);
+        std::iter::once(Item::Raster { place, columns: raster.columns, cells }).chain(words).collect()
     }
+}
+
+/// The words of a raster at `place`, in the middle of their cells; none where they would not fit.
+fn written(raster: &Raster, [left, top, width, height]: [f64; 4], cells: &[Rgb]) -> Vec<Item> {
+    let rows = cells.len() / raster.columns.max(1);
+    let (cell_width, cell_height) = (width / raster.columns as f64, height / rows as f64);
+    let [most, least] = TILE_WORDS;
+    let widest = raster.words.iter().map(|words| text::width(words, 1.0, false)).fold(0.0, f64::max);
+    let size = most.min(TILE_SHARE * cell_height).min(TILE_SHARE * cell_width / widest);
+    if widest == 0.0 || size < least {
+        return Vec::new();
+    }
+    let word = |(i, (words, cell)): (usize, (&String, &Rgb))| {
+        let (row, column) = ((i / raster.columns) as f64, (i % raster.columns) as f64);
+        let at = [left + (column + 0.5) * cell_width, top + (row + 0.5) * cell_height + 0.36 * size];
+        let colour =
+            if cell.iter().map(|&part| u32::from(part)).sum::<u32>() < 400 { [255; 3] } else { [34; 3] };
+        Item::Text(Text { anchor: 0.5, ..Text::new(words.clone(), at, size, colour) })
+    };
+    let all = raster.words.iter().zip(cells).enumerate();
+    all.filter(|(_, (words, _))| !words.is_empty()).map(word).collect()
 }
 
 /// The part of a segment inside the frame (Liang and Barsky, doi:10.1145/357332.357333).
@@ -296,6 +331,34 @@ mod tests {
         assert_eq!(points, &[[0.0, 5.0], [10.0, 0.0], [10.0, 8.0], [0.0, 10.0]]);
         assert_eq!(drawn(Marks::Points(vec![[0.5, 0.5], [1.2, 0.5], [f64::NAN, 0.5]])).len(), 1);
         assert_eq!(drawn(Marks::Bars(vec![[0.0, 0.5, 0.0], [0.5, 1.0, 9.0]])).len(), 1);
+    }
+
+    /// Numbers stand in the middle of their tiles, pale on dark, and go where tiles are too small for them.
+    #[test]
+    fn tiles_have_numbers_while_there_is_room() {
+        let texts = |side: usize, width: f64| -> Vec<Text> {
+            let raster = Raster {
+                extent: [0.0, 1.0, 0.0, 1.0],
+                columns: side,
+                cells: (0..side * side).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect(),
+                map: Map::Density,
+                words: vec!["0.12".into(); side * side],
+            };
+            let panel = Panel::wide(Axis::linear("", 0.0, 1.0), Axis::linear("", 0.0, 1.0), Vec::new());
+            let frame = Frame { left: 0.0, right: width, top: 0.0, bottom: width };
+            let series = Series::unnamed(Colour::Main, Marks::Raster(raster));
+            let text = |item| match item {
+                Item::Text(text) => Some(text),
+                _ => None,
+            };
+            draw(&panel, &series, &frame, [0; 3]).into_iter().filter_map(text).collect()
+        };
+        let few = texts(2, 100.0);
+        let middle = |text: &Text| text.start()[0] + 0.5 * text.width();
+        assert_eq!(few.iter().map(middle).collect::<Vec<_>>(), [25.0, 75.0, 25.0, 75.0]);
+        assert!(few.iter().all(|text| text.width() < 50.0));
+        assert_eq!((few[0].colour, few[1].colour), ([255; 3], [34; 3]));
+        assert!(texts(20, 100.0).is_empty());
     }
 
     #[test]

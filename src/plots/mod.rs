@@ -1,14 +1,16 @@
 //! Pictures that show whether to believe a number.
 //!
 //! A [`Figure`] is data: panels with axes, and series of marks in the units of the axes. Each kind of figure is one file that makes
-//! such data from a run record, a comparison, likelihoods or a model. [`Figure::svg`] and [`Figure::png`] draw any of them, and
-//! [`report`] puts all figures of a run on one page. To add a kind: one file, its `mod` line, and a line in the function
-//! below that lists the figures of what it shows.
+//! such data from a run record, a comparison, a calibration, overlaps of states, likelihoods or a model. [`Figure::svg`] and
+//! [`Figure::png`] draw any of them, and [`report`] puts all figures of a run on one page. To add a kind: one file, its `mod` line,
+//! and a line in the function below that lists the figures of what it shows.
 
 mod bins;
 mod cost;
+mod coverage;
 mod curve;
 mod density;
+mod deviations;
 mod evidence;
 mod figure;
 mod filters;
@@ -18,6 +20,7 @@ mod layout;
 mod likelihood;
 mod marks;
 mod numbers;
+mod overlap;
 mod png;
 mod region;
 mod report;
@@ -27,7 +30,9 @@ mod samples;
 mod sandwich;
 mod scene;
 mod schedule;
+mod steps;
 mod svg;
+mod swaps;
 mod text;
 mod ticks;
 mod tiles;
@@ -41,9 +46,10 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use crate::estimators::curve::Curve;
+use crate::estimators::mbar::Mbar;
 use crate::io::record::RunRecord;
 use crate::models::Model;
-use crate::studies::Comparison;
+use crate::studies::{Calibrations, Comparison};
 pub use figure::{Axis, Colour, Figure, Map, Marks, Panel, Raster, Scale, Series, Shape, Ticks};
 pub use likelihood::Examples;
 pub use report::report;
@@ -58,6 +64,7 @@ pub fn of_run(record: &RunRecord) -> Vec<Figure> {
         variance::figure(estimate),
         running::figure(estimate),
         schedule::figure(estimate),
+        swaps::figure(estimate),
         integrand::figure(estimate),
         sandwich::figure(estimate),
     ];
@@ -74,6 +81,18 @@ pub fn of_comparison(comparison: &Comparison) -> Vec<Figure> {
 #[must_use]
 pub fn of_curve(curve: &Curve, per_site: bool) -> Figure {
     curve::figure(curve, per_site)
+}
+
+/// Whether error bars are honest: errors in units of them against the normal law, and how often intervals cover.
+#[must_use]
+pub fn of_calibrations(found: &Calibrations) -> Vec<Figure> {
+    [deviations::figure(found), coverage::figure(found)].into_iter().flatten().collect()
+}
+
+/// Which states of a multistate acceptance ratio overlap.
+#[must_use]
+pub fn of_states(solved: &Mbar) -> Figure {
+    overlap::figure(solved)
 }
 
 /// Several runs, each with a name, side by side.

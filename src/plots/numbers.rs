@@ -25,7 +25,13 @@ pub(super) fn significant(value: f64, digits: usize) -> String {
 
 /// A number of usual size to so many decimals; others as [`significant`] writes them.
 pub(super) fn decimals(value: f64, count: usize) -> String {
-    if value.abs() < 1e6 { format!("{value:.count$}").replace('-', "−") } else { significant(value, 3) }
+    if value.abs() >= 1e6 || value.is_nan() {
+        return significant(value, 3);
+    }
+    let text = format!("{value:.count$}");
+    // What rounds to nothing has no sign.
+    let zero = text.starts_with('-') && value.abs() < 0.5 * 10f64.powi(-(count as i32));
+    text[usize::from(zero)..].replace('-', "−")
 }
 
 /// A number to the digits that its error supports, and its error to two: `451.283 ± 0.042`.
@@ -83,6 +89,13 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(sorted[((share * last as f64).round() as usize).min(last)])
 }
 
+/// Names of the places 0 … `last` of a list: all of them, or round numbers, about twelve at most.
+pub(super) fn places(last: usize) -> Vec<usize> {
+    let steps = (0..).flat_map(|power| [1, 2, 5].map(|times| times * 10usize.saturating_pow(power)));
+    let step = steps.into_iter().find(|step| last / step <= 12).unwrap_or(last.max(1));
+    (0..=last).step_by(step).collect()
+}
+
 /// The finite ones of `values`, rising.
 pub(super) fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let mut finite: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
@@ -133,6 +146,21 @@ mod tests {
         ] {
             assert_eq!(with_error(value, error), says);
         }
+    }
+
+    #[test]
+    fn nothing_has_no_sign() {
+        assert_eq!([-0.004, -0.006, 0.004].map(|value| decimals(value, 2)), ["0.00", "−0.01", "0.00"]);
+        assert_eq!(decimals(-0.0, 1), "0.0");
+    }
+
+    #[test]
+    fn places_are_round_and_few() {
+        assert_eq!(places(0), [0]);
+        assert_eq!(places(4), [0, 1, 2, 3, 4]);
+        assert_eq!(places(24), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24]);
+        assert_eq!(places(199)[..3], [0, 20, 40]);
+        assert!(places(usize::MAX).len() < 14);
     }
 
     #[test]

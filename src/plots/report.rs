@@ -7,6 +7,7 @@ use super::numbers::{decimals, significant, with_error};
 use crate::estimators::estimate::{Phase, Role};
 use crate::estimators::{Direction, Estimate, Guarantee, ScheduleChoice, Verdict};
 use crate::io::record::RunRecord;
+use crate::math::statistics::mean;
 
 const STYLE: &str = include_str!("report.css");
 /// `record` and `figures` as one HTML file that needs no other.
@@ -204,6 +205,12 @@ fn run(record: &RunRecord) -> Markup {
     number("Pareto shape k̂", figures.pareto_shape, 3);
     number("variance of log-weights", figures.log_weight_variance, 3);
     number("barrier Λ", figures.barrier, 3);
+    number(
+        "mean acceptance of exchanges",
+        Some(mean(&figures.swap_rates)).filter(|rate| rate.is_finite()),
+        2,
+    );
+    number("round trips, all systems", figures.round_trips.map(|count| count as f64), 9);
     number("least acceptance", figures.acceptance_least, 3);
     number("mean acceptance", figures.acceptance_mean, 3);
     number("autocorrelation time (sweeps)", figures.autocorrelation_time, 3);

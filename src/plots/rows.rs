@@ -87,7 +87,7 @@ fn worth_showing(rows: &[Row], truth: Option<f64>, reach: f64) -> Vec<f64> {
 }
 
 /// What to write for a `value` outside the range, and where.
-fn at_the_edge(value: f64, [low, high]: [f64; 2]) -> (f64, String) {
+pub(super) fn at_the_edge(value: f64, [low, high]: [f64; 2]) -> (f64, String) {
     let written = significant(value, 5);
     if value > high {
         (high - 0.16 * (high - low), format!("{written} →"))

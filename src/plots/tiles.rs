@@ -55,7 +55,7 @@ impl Sheet {
 /// A panel of nothing but cells, row by row from the top.
 pub(super) fn raster(cells: Vec<f64>, columns: usize, map: Map) -> Panel {
     let (width, height) = (columns as f64, (cells.len() / columns) as f64);
-    let raster = Raster { extent: [0.0, width, 0.0, height], columns, cells, map };
+    let raster = Raster { extent: [0.0, width, 0.0, height], columns, cells, map, words: Vec::new() };
     Panel {
         x: Axis::bare(0.0, width),
         y: Axis::bare(0.0, height),

@@ -3,8 +3,9 @@
 use super::figure::{Figure, Marks, Scale};
 use crate::estimators::{Estimate, Settings, Silent, by_name};
 use crate::io::record::{ModelRecord, RunRecord};
+use crate::math::statistics::student_quantile;
 use crate::models::builtin;
-use crate::studies::{Comparison, Contest, compare};
+use crate::studies::{Calibration, Calibrations, Comparison, Contest, compare};
 
 /// A short run of `method` on a built-in reference.
 pub(super) fn estimate(method: &str, spec: &str) -> Estimate {
@@ -32,6 +33,41 @@ pub(super) fn comparison() -> Comparison {
         known: None,
     };
     compare(&model, &contest, &Silent).expect("runs")
+}
+
+/// Two samplers with honest errors, the first also on a reference that is too hard for it.
+pub(super) fn calibrations() -> Calibrations {
+    let cell = |method: &str, reference: &str, due: bool| {
+        let (runs, coverage) = if due { (200, 0.94) } else { (50, 0.12) };
+        let quantile = |i: i32| {
+            let share = f64::from(2 * i + 1) / f64::from(runs) - 1.0;
+            share.signum() * student_quantile(share.abs(), 1e6)
+        };
+        Calibration {
+            method: method.into(),
+            reference: reference.into(),
+            mean_error: 0.001,
+            sd_error: 0.02,
+            mean_std_err: 0.02,
+            sd_z: 1.0,
+            width: 1.0,
+            coverage,
+            converged: 0.98,
+            due,
+            wrong: 0,
+            missed: 0,
+            z: (0..runs).map(quantile).collect(),
+        }
+    };
+    Calibrations {
+        cells: vec![
+            cell("smc", "ref:gaussian?dim=10", true),
+            cell("smc", "ref:ising?side=8&coupling=0.44", true),
+            cell("smc", "ref:funnel?dim=10", false),
+            cell("ti", "ref:gaussian?dim=10", true),
+        ],
+        ..Calibrations::default()
+    }
 }
 
 /// Axes have finite ranges, words have a usual length, rasters are full; and all of it lies inside when drawn.
@@ -83,6 +119,7 @@ pub(super) fn spoilt(estimate: &Estimate) -> Vec<Estimate> {
         spoil(&|e| e.diagnostics.bracket = Some([bad, bad]));
         spoil(&|e| e.diagnostics.effective_sample_size = Some(bad));
         spoil(&|e| e.diagnostics.pareto_shape = Some(bad));
+        spoil(&|e| e.diagnostics.swap_rates.fill(bad));
         spoil(&|e| e.trace.pilots.iter_mut().for_each(|p| (p.log_z, p.std_err) = (bad, bad)));
         for take in [1, usize::MAX] {
             spoil(&|e| {
@@ -103,6 +140,8 @@ pub(super) fn spoilt(estimate: &Estimate) -> Vec<Estimate> {
             e.trace.pilots.truncate(keep);
             e.diagnostics.evidence.truncate(keep);
             (e.diagnostics.chains, e.diagnostics.rungs) = (Some(keep), Some(0));
+            e.diagnostics.swap_rates.truncate(keep);
+            e.diagnostics.round_trips = Some(u64::MAX);
         });
     }
     all
@@ -120,19 +159,37 @@ fn runs_have_the_figures_that_they_have_data_for() {
     assert_eq!(names("sandwich"), ["evidence", "weights", "variance", "schedule", "sandwich"]);
     assert_eq!(names("importance"), ["evidence", "weights", "running", "sandwich"]);
     assert_eq!(names("ti"), ["evidence", "schedule", "integrand", "sandwich"]);
+    assert_eq!(names("tempering"), ["evidence", "schedule", "swaps", "integrand", "sandwich"]);
     assert_eq!(names("enumeration"), Vec::<&str>::new());
 }
 
 #[test]
 fn no_record_breaks_a_figure() {
     let mut run = record("ref:ising?side=3&field=0.2");
-    for method in ["ais", "reverse-ais", "ti"] {
+    for method in ["ais", "reverse-ais", "ti", "tempering"] {
         for bad in spoilt(&estimate(method, "ref:ising?side=3&field=0.2")) {
             run.estimate = bad;
             super::of_run(&run).iter().for_each(assert_sound);
             assert_sound(&super::together(&[("a run".into(), &run), ("a run".into(), &run)]));
         }
     }
+}
+
+#[test]
+fn no_calibration_breaks_a_figure() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 0.0, 1.0] {
+        let mut found = calibrations();
+        let rows = super::of_calibrations(&found).len();
+        for cell in &mut found.cells {
+            cell.coverage = bad;
+            cell.z.fill(bad);
+        }
+        assert_eq!((rows, super::of_calibrations(&found).len()), (2, 2));
+        super::of_calibrations(&found).iter().for_each(assert_sound);
+        found.cells.iter_mut().for_each(|cell| cell.z.clear());
+        super::of_calibrations(&found).iter().for_each(assert_sound);
+    }
+    assert!(super::of_calibrations(&Calibrations::default()).is_empty());
 }
 
 #[test]

@@ -112,6 +112,10 @@ pub struct Reweighted {
     pub weights: Vec<f64>,
 }
 
+/// Overlap of neighbours below which they hardly know of each other, so that neither error bars nor differences mean much
+/// (Klimovich, Shirts & Mobley 2015, doi:10.1007/s10822-015-9840-9).
+pub const LEAST_OVERLAP: f64 = 0.03;
+
 /// The solution of the multistate acceptance-ratio equations.
 #[derive(Clone, Debug)]
 pub struct Mbar {
@@ -182,11 +186,21 @@ impl Mbar {
     }
 
     /// O_ij = N_j Σ_n W_ni W_nj: the chance that a sample which looks like one of state i is one of state j; rows add up to one.
-    /// Neighbours below 0.03 hardly know of each other (Klimovich, Shirts & Mobley 2015, doi:10.1007/s10822-015-9840-9).
+    /// Neighbours should have [`LEAST_OVERLAP`].
     #[must_use]
     pub fn overlap(&self) -> Array2<f64> {
         let counts: Array1<f64> = self.counts.iter().map(|&count| count as f64).collect();
         self.products() * counts
+    }
+
+    /// The overlap O_ij of each state i with the next j that has samples; `None` for the last of them, and for states without.
+    #[must_use]
+    pub fn overlap_with_next(&self) -> Vec<Option<f64>> {
+        let overlap = self.overlap();
+        let sampled = |state: usize| self.counts[state] > 0;
+        let states = self.counts.len();
+        let next = |state: usize| (state + 1..states).find(|&next| sampled(next)).filter(|_| sampled(state));
+        (0..states).map(|state| Some(overlap[[state, next(state)?]])).collect()
     }
 
     /// 1 / Σ_n W_nk²: how many samples each state's averages are worth.
