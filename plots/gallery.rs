@@ -13,7 +13,7 @@ use std::sync::Arc;
 use lnz::estimators::curve;
 use lnz::estimators::mbar::{Mbar, Reduced};
 use lnz::estimators::{Estimator, REGISTRY, Settings, Silent, by_name};
-use lnz::io::record::ModelRecord;
+use lnz::io::record::{ModelRecord, Record};
 use lnz::io::{ModelOptions, RunRecord, read_model};
 use lnz::likelihood::{LogZ, evaluate};
 use lnz::models::{Model, builtin};
@@ -35,6 +35,7 @@ fn main() -> Result<()> {
         ("A temperature curve: the Ising model on 16×16 sites, by one tempering run", temperatures()?),
         ("Estimators at equal cost: an Ising model in a field on 4×4 sites", contest()?),
         ("Log-likelihoods: a machine that learnt its 200 examples by heart", likelihoods()?),
+        ("Calibration: many seeds on references of known log Z", calibration()?),
         ("An answer that is wrong: deep modes that no chain finds", missed()?),
     ] {
         writeln!(captions, "\n## {heading}")?;
@@ -145,6 +146,14 @@ fn likelihoods() -> Result<Vec<Figure>> {
         log_z_std_err: 0.0,
     });
     Ok(vec![plots::of_likelihoods(&sets)])
+}
+
+/// What was measured, because measuring it takes an hour: the rows of `tests/calibration.md` that are of the present build.
+fn calibration() -> Result<Vec<Figure>> {
+    match Record::read(&here("tests/calibration.json"))? {
+        Record::Calibration(record) => Ok(plots::of_calibrations(&record.found)),
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn missed() -> Result<Vec<Figure>> {
