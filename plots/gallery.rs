@@ -50,8 +50,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-const INTRODUCTION: &str = "# Gallery\n\nEvery figure that `--plots` and `lnz plot` draw, but for those of a calibration (`lnz verify \
-                            --thorough`), which takes more than an hour; from fixed seeds, by [`gallery.rs`](gallery.rs): \
+const INTRODUCTION: &str = "# Gallery\n\nEvery figure that `--plots` and `lnz plot` draw, from fixed seeds, by [`gallery.rs`](gallery.rs): \
                             `cargo run --release --example gallery`.\n";
 
 /// The first figures have plain names; the wrong answer's say so.
