@@ -35,6 +35,12 @@
 //! - An [estimator](estimators) is a method for log Z, an [estimate](estimators::Estimate) its result: number, error, interval, guarantee,
 //!   verdict, warnings, cost, diagnostics.
 //!
+//! # Beyond one log Z
+//!
+//! [`estimators::mbar`] and [`estimators::bar`] work on plain arrays of reduced energies, from whatever program;
+//! [`estimators::curve`] gives log Z, energy, heat capacity and entropy at many temperatures, [`estimators::between`] the ratio of
+//! two models' Z, and [`likelihood`] normalised log-likelihoods of data.
+//!
 //! # The house
 //!
 //! [`math`] → [`models`] → [`kernels`] → [`paths`] → [`estimators`] → [`studies`] → [`io`], [`likelihood`], [`sampling`] →
