@@ -103,6 +103,10 @@ impl Population {
         work: impl Fn(&mut dyn Ensemble, ndarray::ArrayViewMut2<'_, f64>) -> R + Sync,
     ) -> Vec<R> {
         assert_eq!(out.nrows(), self.chains, "a row per chain");
+        // One block is one thread's, and short work on it should not pay for being handed on.
+        if let [block] = self.blocks.as_mut_slice() {
+            return vec![work(block.as_mut(), out.view_mut())];
+        }
         let rows: Vec<_> = out.axis_chunks_iter_mut(Axis(0), self.block).collect();
         self.blocks.par_iter_mut().zip(rows).map(|(block, rows)| work(block.as_mut(), rows)).collect()
     }
@@ -130,6 +134,9 @@ impl Population {
 
     /// One kernel step of every chain.
     pub fn step(&mut self, beta: f64, movement: Move) -> StepStats {
+        if let [block] = self.blocks.as_mut_slice() {
+            return block.step(beta, movement);
+        }
         let steps: Vec<_> = self.blocks.par_iter_mut().map(|block| block.step(beta, movement)).collect();
         let mut total = StepStats::default();
         for step in steps {
