@@ -48,7 +48,11 @@ fn error_bars_cover_and_verdicts_are_sharp() {
     writeln!(tables, "| all but those beyond reach (the last) | | | | {wrong} | {missed} |").unwrap();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::write(directory.join("calibration.md"), &tables).unwrap();
-    fs::write(directory.join("calibration.json"), to_json(&CalibrationRecord::new(found.clone()))).unwrap();
+    fs::write(
+        directory.join("calibration.json"),
+        to_json(&CalibrationRecord::new(found.clone(), found.passes())),
+    )
+    .unwrap();
     println!("{tables}\nwritten to {}", directory.display());
     assert!(found.passes());
 }

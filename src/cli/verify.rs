@@ -66,9 +66,7 @@ impl Arguments {
             let passes =
                 found.passes() || (self.only.is_some() && found.cells.iter().all(Calibration::passes));
             let text = if self.json {
-                to_json(&CalibrationRecord::new(found))
-                    + "
-"
+                to_json(&CalibrationRecord::new(found, passes)) + "\n"
             } else {
                 calibrations(&found, passes)
             };

@@ -55,7 +55,8 @@ pub struct Starts<'a> {
 /// how many.
 ///
 /// With exact starts the way there is unbiased for Z′/Z; otherwise all is conditional on the starts being draws from the first
-/// model. *Converged* needs an ESS of 100 and light tails both ways, and that the two ways agree. A mode of the second model that no
+/// model, and the standard error takes them as independent of each other, which copies of few annealed chains are only after they have
+/// moved on. *Converged* needs an ESS of 100 and light tails both ways, and that the two ways agree. A mode of the second model that no
 /// chain finds from the first remains unseen.
 ///
 /// # Errors

@@ -181,7 +181,8 @@ impl Estimator for Sandwich {
             estimate.verdict = Verdict::from_reasons(more);
         }
         // Where the two do not overlap at all there is no ratio, and the verdict has said so.
-        let (log_z, std_err) = analyses.last().map_or((low, low_error), |both| (both.log_z, both.std_err));
+        let both = analyses.iter().find(|side| side.name == "bar");
+        let (log_z, std_err) = both.map_or((low, low_error), |both| (both.log_z, both.std_err));
         estimate.diagnostics.analyses = analyses;
         let chains = estimate.trace.log_weights.len();
         estimate.interval = Some(interval(log_z, std_err, chains, settings.level));

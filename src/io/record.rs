@@ -134,10 +134,10 @@ impl ComparisonRecord {
 }
 
 impl CalibrationRecord {
-    /// A record of the present version.
+    /// A record of the present version; `passes` says whether what was asked for is as it should be.
     #[must_use]
-    pub fn new(found: Calibrations) -> Self {
-        Self { format: FORMAT, lnz: env!("CARGO_PKG_VERSION").into(), passes: found.passes(), found }
+    pub fn new(found: Calibrations, passes: bool) -> Self {
+        Self { format: FORMAT, lnz: env!("CARGO_PKG_VERSION").into(), passes, found }
     }
 }
 
@@ -479,7 +479,8 @@ mod tests {
         let found = Calibrations { cells: vec![cell], hard: vec![hard.clone()], beyond: vec![hard] };
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("calibration.json");
-        std::fs::write(&path, to_json(&CalibrationRecord::new(found.clone()))).expect("writable");
+        std::fs::write(&path, to_json(&CalibrationRecord::new(found.clone(), found.passes())))
+            .expect("writable");
         match Record::read(&path).expect("what was written") {
             Record::Calibration(record) => {
                 assert_eq!((record.format, record.passes, &record.found), (1, false, &found));
