@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{Report, print};
 
 /// Draws that walks start from, those of the pilots among them.
-const WALKERS: usize = 1152;
+pub(super) const WALKERS: usize = 1152;
 
 /// Estimate log Z of OTHER less log Z of MODEL, without either
 ///

@@ -11,14 +11,13 @@ use lnz::plots;
 use serde::Serialize;
 
 use super::arguments::{self, Effort, Running, setting};
+use super::estimate::SOON;
 use super::model::{Options, Source};
 use super::pictures::Pictures;
 use super::progress::Progress;
 use super::table::table;
 use super::{Report, output, print};
 
-/// Longest exact computation that `auto` prefers to sampling, in seconds.
-const SOON: f64 = 10.0;
 /// Most temperatures at once.
 const MOST: usize = 10_000;
 

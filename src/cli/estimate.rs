@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::{Report, output, print};
 
 /// Longest exact computation that `auto` prefers to sampling, in seconds.
-const SOON: f64 = 10.0;
+pub(super) const SOON: f64 = 10.0;
 /// Most memory that `auto` gives to one, in bytes.
 const SMALL: f64 = 4e9;
 

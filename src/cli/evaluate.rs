@@ -16,14 +16,14 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use super::arguments::{self, Effort, Running, setting};
+use super::between::WALKERS;
 use super::model::{Options, Source};
 use super::pictures::Pictures;
 use super::progress::Progress;
 use super::{Report, estimate, output, print};
 
-/// Rungs up to which a walk between two models is cheaper than estimates of both, and the chains that make it.
+/// Rungs up to which a walk between two models is cheaper than estimates of both.
 const FEW_RUNGS: f64 = 300.0;
-const WALKERS: usize = 1152;
 
 /// Evaluate the normalised log-likelihood of data
 ///
