@@ -5,6 +5,7 @@ pub mod linear;
 pub mod log_weights;
 pub mod products;
 pub mod random;
+pub mod real;
 pub mod roots;
 pub mod simd;
 pub mod statistics;

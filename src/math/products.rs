@@ -2,29 +2,7 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// A number type that products are made of.
-pub trait Real: Copy + 'static + sealed::Sealed {
-    /// 0
-    const ZERO: Self;
-    /// 1
-    const ONE: Self;
-}
-
-impl Real for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
-impl Real for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
+use super::real::Real;
 
 /// `out = left · right` for (n, k) · (k, m) = (n, m), any strides, on the calling thread.
 ///
