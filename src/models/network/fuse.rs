@@ -60,7 +60,7 @@ fn join_biases(graph: &Graph, output: usize) -> Vec<Node> {
     }
     readers[output] += 1;
     for index in 0..nodes.len() {
-        let Operator::Binary(Binary::Add, _) = nodes[index].operator else { continue };
+        let Operator::Binary(Binary::Add, spreads) = &nodes[index].operator else { continue };
         let ([Source::Node(product), Source::Constant(bias)]
         | [Source::Constant(bias), Source::Node(product)]) = nodes[index].inputs[..]
         else {
@@ -71,11 +71,11 @@ fn join_biases(graph: &Graph, output: usize) -> Vec<Node> {
         else {
             continue;
         };
-        let sides = graph.constants[bias].values.shape();
-        if nodes[index].row == nodes[product].row
-            && sides.last() == Some(outer)
-            && sides.iter().product::<usize>() == *outer
-        {
+        let repeated = nodes[index].inputs.iter().zip(spreads).all(|(input, spread)| match input {
+            Source::Node(_) => *spread == Spread::Same,
+            Source::Constant(_) => matches!(spread, Spread::Same | Spread::Cycle(_)),
+        });
+        if repeated && graph.constants[bias].values.len() == *outer {
             let operator = nodes[product].operator.clone();
             let inputs = [&nodes[product].inputs[..], &[Source::Constant(bias)]].concat();
             nodes[index] = Node { operator, inputs, row: nodes[index].row.clone() };

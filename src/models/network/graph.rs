@@ -155,10 +155,9 @@ impl Graph {
     /// The values of a constant.
     #[must_use]
     pub fn values(&self, value: &Value) -> Option<ArrayViewD<'_, f64>> {
-        match value.source {
-            Source::Constant(index) => Some(self.constants[index].values.view()),
-            Source::Node(_) => None,
-        }
+        let Source::Constant(index) = value.source else { return None };
+        let values = self.constants[index].values.view();
+        Some(values.into_shape_with_order(IxDyn(&value.row())).expect("constants are only reshaped"))
     }
 
     /// f of every number.
@@ -398,7 +397,7 @@ impl Graph {
     ///
     /// # Errors
     /// For another number of them, or a batch that is not in front.
-    pub fn reshape(&mut self, x: &Value, shape: &[Size]) -> Built<Value> {
+    pub fn reshape(&self, x: &Value, shape: &[Size]) -> Built<Value> {
         let total = |shape: &[Size]| {
             shape
                 .iter()
@@ -411,25 +410,14 @@ impl Graph {
         if shape.iter().skip(1).any(|size| size.batch) {
             return Err(format!("{}: the batch must stay the first axis", shown(shape)));
         }
-        match x.source {
-            Source::Constant(index) => {
-                let sides: Vec<usize> = shape.iter().map(|size| size.count).collect();
-                let Constant { name, values } = &self.constants[index];
-                let values =
-                    values.clone().into_shape_with_order(IxDyn(&sides)).map_err(|error| error.to_string())?;
-                let name = name.clone();
-                self.count_computed(values.len())?;
-                Ok(self.constant(name, values))
-            }
-            Source::Node(_) => Ok(Value { source: x.source, shape: shape.to_vec() }),
-        }
+        Ok(Value { source: x.source, shape: shape.to_vec() })
     }
 
     /// Without `axes` of length 1.
     ///
     /// # Errors
     /// For axes of another length.
-    pub fn squeeze(&mut self, x: &Value, axes: &[usize]) -> Built<Value> {
+    pub fn squeeze(&self, x: &Value, axes: &[usize]) -> Built<Value> {
         let left: Vec<Size> = x
             .shape
             .iter()
@@ -552,7 +540,7 @@ impl Graph {
     }
 
     /// The value as it will be broadcast: a constant without its axis of the batch.
-    fn aligned(&mut self, value: &Value, shape: &[Size]) -> Built<Value> {
+    fn aligned(&self, value: &Value, shape: &[Size]) -> Built<Value> {
         let row = shape.first() == Some(&Size::batches(1));
         if value.is_constant() && row && value.rank() == shape.len() {
             return self.squeeze(value, &[0]);

@@ -17,6 +17,8 @@ mod layout;
 mod operators;
 mod plan;
 mod program;
+#[cfg(test)]
+mod tests;
 
 pub use graph::{Built, Graph, Size, Source, Value, shown};
 pub use operators::{Binary, Function, Geometry, Pooling, Reduction};
