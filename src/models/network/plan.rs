@@ -9,13 +9,13 @@ use rayon::prelude::*;
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Source};
 use super::layout::{Layout, Purpose};
-use super::operators::{Backward, Operand, Sink};
+use super::operators::{Backward, Operand, Operator, Sink};
 use crate::math::real::Real;
 
 /// Bytes that the buffers of a block should take: what a core's second cache holds.
 const CACHE: usize = 1 << 20;
 /// Rows of a block: fewer make products slow, more bring nothing.
-const FEWEST_ROWS: usize = 32;
+const FEWEST_ROWS: usize = 128;
 const MOST_ROWS: usize = 256;
 
 /// A network ready to run in one precision.
@@ -33,6 +33,8 @@ pub(super) struct Plan<T> {
 struct Stored<T> {
     values: Vec<T>,
     shape: Vec<usize>,
+    /// Weights of linear maps once more, (outer, inner): packing a transposed view takes longer than the product of a small block.
+    transposed: Vec<T>,
     /// Whether a step reads it.
     used: bool,
 }
@@ -55,11 +57,26 @@ impl<T: Real> Plan<T> {
     pub(super) fn new(graph: &Graph, output: usize) -> Self {
         let (nodes, output) = fuse(graph, output);
         let reads = |index: usize| nodes.iter().any(|node| node.inputs.contains(&Source::Constant(index)));
+        let linear = |index: usize| {
+            nodes.iter().find_map(|node| match node.operator {
+                Operator::Linear { inner, outer } if node.inputs[1] == Source::Constant(index) => {
+                    Some([inner, outer])
+                }
+                _ => None,
+            })
+        };
         let constants = graph.constants.iter().enumerate().map(|(index, constant)| {
             let used = reads(index);
             let values =
                 if used { constant.values.iter().map(|value| T::of(*value)).collect() } else { Vec::new() };
-            Stored { values, shape: constant.values.shape().to_vec(), used }
+            let transposed = match linear(index) {
+                Some([inner, outer]) => {
+                    let values = constant.values.as_slice().expect("constants are in standard layout");
+                    (0..inner * outer).map(|at| T::of(values[at % inner * outer + at / inner])).collect()
+                }
+                None => Vec::new(),
+            };
+            Stored { values, shape: constant.values.shape().to_vec(), transposed, used }
         });
         let constants = constants.collect();
         let layout = |purpose| Layout::new(&nodes, output, purpose);
@@ -194,11 +211,11 @@ impl<T: Real> Plan<T> {
                 let data = &buffers[layout.values[index]];
                 // A value that was given up may share a smaller buffer.
                 let data = &data[..data.len().min(rows * node.numbers())];
-                Operand { data, row: &node.row, constant: false }
+                Operand { data, row: &node.row, constant: false, transposed: &[] }
             }
             Source::Constant(index) => {
-                let Stored { values, shape, .. } = &self.constants[index];
-                Operand { data: values, row: shape, constant: true }
+                let Stored { values, shape, transposed, .. } = &self.constants[index];
+                Operand { data: values, row: shape, constant: true, transposed }
             }
         }
     }
@@ -329,7 +346,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node) -> ArrayD<f64> {
             Source::Constant(index) => {
                 let values = &graph.constants[index].values;
                 let data = values.as_slice().expect("constants are in standard layout");
-                Operand { data, row: values.shape(), constant: true }
+                Operand { data, row: values.shape(), constant: true, transposed: &[] }
             }
             Source::Node(_) => unreachable!("only constants are computed at once"),
         })

@@ -63,6 +63,8 @@ pub(super) struct Operand<'a, T> {
     pub(super) row: &'a [usize],
     /// Whether it is a constant.
     pub(super) constant: bool,
+    /// The weights of a linear map with their axes exchanged; empty where nobody asks for them.
+    pub(super) transposed: &'a [T],
 }
 
 impl<'a, T: Copy> Operand<'a, T> {

@@ -33,13 +33,13 @@ pub(super) fn linear_backward<T: Real>(
     let rows = pass.gradient.len() / outer.max(1);
     let gradient = view(pass.gradient, rows, outer);
     if let Some(sink) = &mut sinks[0] {
-        let weights = view(pass.inputs[1].data, inner, outer);
+        let weights = view(pass.inputs[1].transposed, outer, inner);
         let (fresh, out) = sink.written();
         let out = view_mut(out, rows, inner);
         if fresh {
-            multiply(gradient, weights.t(), out);
+            multiply(gradient, weights, out);
         } else {
-            multiply_add(T::ONE, gradient, weights.t(), out);
+            multiply_add(T::ONE, gradient, weights, out);
         }
     }
     if let Some(sink) = &mut sinks[1] {
