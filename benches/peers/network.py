@@ -97,6 +97,13 @@ for name in chosen.cases or CASES:
     for threads in chosen.threads:
         torch.set_num_threads(threads)
         ms = best_ms(net, x, chosen.rounds)
-        line = {"work": "network", "library": "torch", "version": torch.__version__, "case": name, "batch": batch, "threads": threads}
+        line = {
+            "work": "network",
+            "library": "torch",
+            "version": torch.__version__,
+            "case": name,
+            "batch": batch,
+            "threads": threads,
+        }
         line |= {"rounds": chosen.rounds, "ms": round(ms, 4), "load": round(os.getloadavg()[0], 1)}
         print(json.dumps(line), flush=True)

@@ -12,22 +12,28 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx
+import onnx.reference
 import torch
 from train_networks import HERE, NETWORKS, PLANE, Rows, langevin, mnist
 
 CHAINS = 256
 
 
-def network(name):
-    energy = NETWORKS[name]()
-    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(HERE / f"{name}.onnx").graph.initializer}
-    state = {key.removeprefix("energy."): torch.tensor(value) for key, value in tensors.items()}
-    wanted = energy.state_dict()
-    state = {key: state.get(key, value) for key, value in wanted.items()}  # scalars are constants there
-    assert all(key.removeprefix("energy.") in state for key in tensors if key.startswith(("net", "energy.net")))
-    energy.load_state_dict(state)
-    return energy.requires_grad_(False)
+def network(name, shape):
+    energy, model = NETWORKS[name](), onnx.load(HERE / f"{name}.onnx")
+    tensors = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer}
+    folded = [t.flatten() for key, t in tensors.items() if key.startswith("val_") and t.shape[1:] == (1, 1)]
+    state = {key.removeprefix("energy."): t for key, t in tensors.items()}
+    for key, value in energy.state_dict().items():
+        if key not in state and key.startswith("net."):  # a group norm's, which the exporter gave another shape and name
+            state[key] = folded.pop(0)
+        state.setdefault(key, value)  # a centre of 0 or a scale of 1 is not in the graph
+    energy.load_state_dict({key: state[key] for key in energy.state_dict()})
+    energy.requires_grad_(False)
+    x = torch.randn(3, *shape)
+    found = torch.tensor(onnx.reference.ReferenceEvaluator(model).run(None, {"x": x.numpy()})[0])
+    torch.testing.assert_close(-torch.logsumexp(found, 1) if energy.logits else found, energy(x), rtol=1e-5, atol=1e-4)
+    return energy
 
 
 def on_grid(energy, side, half=16.0):
@@ -72,7 +78,7 @@ parser.add_argument("--data", type=Path, default=Path("data"))
 chosen = parser.parse_args()
 torch.set_num_threads(1)
 for name in NETWORKS if "all" in chosen.names else chosen.names:
-    energy = network(name)
+    energy = network(name, (2,) if name in PLANE else (1, 28, 28) if name == "mnist-conv" else (64,))
     if name in PLANE:
         energy = energy.double()
         coarse, fine = on_grid(energy, 1600), on_grid(energy, 2000)
