@@ -71,8 +71,9 @@ pub enum Error {
     },
     /// A log-density came out NaN or +∞ while sampling.
     #[error(
-        "log-density {value} at beta = {} in chain {chain}: an energy must be finite or +inf everywhere in its space",
-        wording::number(*beta)
+        "log-density {value} at beta = {} in chain {chain}{}: an energy must be finite or +inf everywhere in its space",
+        wording::number(*beta),
+        at(state)
     )]
     NonFinite {
         /// The chain, counted over the whole population.
@@ -81,6 +82,18 @@ pub enum Error {
         beta: f64,
         /// The offending value.
         value: f64,
+        /// The state, where it is known.
+        state: Vec<f64>,
+    },
+    /// A program that was to give energies died, hangs, or answers something else.
+    #[error("{command}: {message}{}", said(last_words))]
+    Program {
+        /// The program and its arguments.
+        command: String,
+        /// What went wrong, and where.
+        message: String,
+        /// The end of what it printed to standard error.
+        last_words: String,
     },
     /// The accuracy asked for was not reached, so there is no number to give.
     #[error("{estimator}: {message}")]
@@ -90,6 +103,28 @@ pub enum Error {
         /// What was reached, what was asked, and what to try.
         message: String,
     },
+}
+
+/// The first coordinates of a state.
+fn at(state: &[f64]) -> String {
+    const SHOWN: usize = 4;
+    if state.is_empty() {
+        return String::new();
+    }
+    let first: Vec<String> = state.iter().take(SHOWN).map(|x| wording::decimals(*x, 4)).collect();
+    format!(", at x = [{}{}]", first.join(", "), if state.len() > SHOWN { ", …" } else { "" })
+}
+
+/// The last line by itself, which says most, and below it the others.
+fn said(last_words: &str) -> String {
+    match last_words.lines().last() {
+        None => String::new(),
+        Some(last) if last == last_words => format!(": {last}"),
+        Some(last) => {
+            let lines: Vec<String> = last_words.lines().map(|line| format!("  {line}")).collect();
+            format!(": {last}\n\nIts standard error ended with\n{}", lines.join("\n"))
+        }
+    }
 }
 
 impl Error {

@@ -27,12 +27,7 @@ impl Estimator for Crippled {
         Guarantee::UnbiasedZ
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         Ais.estimate(model, &Settings { chains: Some(2), rungs: Some(4), ..settings.clone() }, monitor)
     }
 }

@@ -41,12 +41,7 @@ impl Estimator for Ais {
         Guarantee::UnbiasedZ
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         anneal(self, false, model, settings, monitor)
     }
 }

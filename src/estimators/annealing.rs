@@ -145,7 +145,7 @@ fn walk(
         });
         for (k, &(_, to)) in chunk.iter().enumerate() {
             let increments = increments.column(k).to_vec();
-            crate::paths::check(&increments, to)?;
+            crate::paths::check(&increments, to).map_err(|error| population.located(error))?;
             if rungs.is_empty() {
                 support = increments.iter().filter(|w| w.is_finite()).count() as f64 / chains as f64;
             }

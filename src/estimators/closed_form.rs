@@ -40,7 +40,7 @@ impl Estimator for ClosedForm {
         Ok(Plan { seconds: Some(0.0), bytes: 0.0 })
     }
 
-    fn estimate(&self, model: &Arc<dyn Model>, _: &Settings, _: &dyn Monitor) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, _: &Settings, _: &dyn Monitor) -> Result<Estimate> {
         let start = Instant::now();
         let log_z = formula(model)?;
         let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), Counts::default());

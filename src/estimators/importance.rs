@@ -38,12 +38,7 @@ impl Estimator for Importance {
         Guarantee::UnbiasedZ
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
         let mut plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
         // The evidence is annealed, and needs no more chains than annealing does.

@@ -115,7 +115,7 @@ impl Estimator for Kaufman {
         Ok(Plan { seconds: Some(SECONDS), bytes: 0.0 })
     }
 
-    fn estimate(&self, model: &Arc<dyn Model>, _: &Settings, _: &dyn Monitor) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, _: &Settings, _: &dyn Monitor) -> Result<Estimate> {
         let start = Instant::now();
         let log_z = formula(model)?;
         let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), Counts::default());

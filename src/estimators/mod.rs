@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::models::tails::{Tails, tails};
 use crate::wording::duration;
 
 pub mod ais;
@@ -66,17 +67,36 @@ pub trait Estimator: Send + Sync + fmt::Debug {
         Ok(Plan::default())
     }
 
-    /// Runs it.
+    /// What [`Estimator::estimate`] does, for a model whose energies do not fail.
     ///
     /// # Errors
-    /// As [`Estimator::plan`]; [`Error::NonFinite`] when an energy is NaN; [`Error::Setting`] for settings that make no sense;
-    /// [`Error::NotReached`] from numerical methods without an acceptable answer.
+    /// As [`Estimator::estimate`].
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate>;
+
+    /// log Z of `model`.
+    ///
+    /// # Errors
+    /// As [`Estimator::plan`]; [`Model::failure`] where the model has one; [`Error::NonFinite`] when an energy is NaN;
+    /// [`Error::Setting`] for settings that make no sense; [`Error::NotReached`] from numerical methods without an acceptable answer.
     fn estimate(
         &self,
         model: &Arc<dyn Model>,
         settings: &Settings,
         monitor: &dyn Monitor,
-    ) -> Result<Estimate>;
+    ) -> Result<Estimate> {
+        let found = self.run(model, settings, monitor);
+        // What else went wrong, or did not, follows from energies that are NaN since.
+        if let Some(failure) = model.failure() {
+            return Err(failure);
+        }
+        let mut found = found?;
+        if !matches!(found.guarantee, Guarantee::Exact | Guarantee::Numerical)
+            && let Ok(Tails::Unsure(reason)) = tails(&**model)
+        {
+            found.warnings.push(Warning::MayNotNormalise { reason });
+        }
+        Ok(found)
+    }
 }
 
 /// What an estimator would take.
@@ -155,6 +175,6 @@ pub(crate) fn usable(model: &Arc<dyn Model>, log_z: f64) -> Result<f64> {
             message: "every state has energy +inf, so Z = 0; at least one must have a finite energy".into(),
         })
     } else {
-        Err(Error::NonFinite { chain: 0, beta: 1.0, value: log_z })
+        Err(Error::NonFinite { chain: 0, beta: 1.0, value: log_z, state: Vec::new() })
     }
 }

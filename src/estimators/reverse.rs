@@ -52,12 +52,7 @@ impl Estimator for ReverseAis {
         if can_be_sampled(model) { Ok(Plan::default()) } else { Err(no_sampler()) }
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
         let plan = pilot::plan(
             model,
@@ -116,12 +111,7 @@ impl Estimator for Sandwich {
         Guarantee::Consistent
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
         let exact = can_be_sampled(model);
         let rounds = |path: &dyn Path| {

@@ -45,12 +45,7 @@ impl Estimator for Smc {
         Guarantee::UnbiasedZ
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         ais::anneal(self, true, model, settings, monitor)
     }
 }

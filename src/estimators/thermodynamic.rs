@@ -57,12 +57,7 @@ impl Estimator for Thermodynamic {
         Guarantee::Consistent
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         let start = Instant::now();
         let mut phases = Phases::new(monitor);
         // Beside the annealing run, time for the integrations, about as much, and for the evidence.
@@ -391,7 +386,8 @@ fn measure(population: &mut Population, beta: f64, sweeps: usize) -> Result<Visi
                     .into(),
             });
         }
-        return Err(Error::NonFinite { chain, beta, value: sums[(chain, 0)] });
+        let error = Error::NonFinite { chain, beta, value: sums[(chain, 0)], state: Vec::new() };
+        return Err(population.located(error));
     }
     let pooled = sums.mean_axis(Axis(0)).expect("there are chains");
     Ok(Visit { chain_means: sums.column(0).to_owned(), square: pooled[1], second: pooled[2] })

@@ -240,8 +240,8 @@ impl Group {
     /// Refuses NaN and +∞, naming the chain.
     fn check(&self, increments: &[f64], beta: f64) -> Result<()> {
         check(increments, beta).map_err(|error| match error {
-            Error::NonFinite { chain, beta, value } => {
-                Error::NonFinite { chain: self.first + chain / self.islands.length, beta, value }
+            Error::NonFinite { chain, beta, value, state } => {
+                Error::NonFinite { chain: self.first + chain / self.islands.length, beta, value, state }
             }
             other => other,
         })

@@ -59,6 +59,10 @@ impl Model for Blend {
         self.one.gradient().and(self.other.gradient()).map(|_| self as &dyn Gradient)
     }
 
+    fn failure(&self) -> Option<Error> {
+        self.one.failure().or_else(|| self.other.failure())
+    }
+
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         Arc::new(Tempered::new(self, temperature))
     }

@@ -22,6 +22,7 @@ pub mod boltzmann;
 pub mod builtin;
 #[cfg(test)]
 mod checks;
+pub mod command;
 pub mod function;
 pub mod funnel;
 pub mod gaussian;
@@ -37,9 +38,11 @@ pub mod potts;
 pub mod rbm;
 pub(crate) mod tails;
 mod tempered;
+pub mod tilted;
 
 pub use blend::blend;
 pub use boltzmann::Boltzmann;
+pub use command::CommandModel;
 pub use function::FunctionModel;
 pub use funnel::Funnel;
 pub use gaussian::Gaussian;
@@ -54,6 +57,7 @@ pub use network::Network;
 pub use potts::Potts;
 pub use rbm::Rbm;
 pub use tempered::Tempered;
+pub use tilted::{Base, Tilt, Tilted};
 
 /// What each coordinate of a state may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,6 +229,16 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
 
     /// Certain lower bounds of log Z, where there are better ones than −E of states that chains visited.
     fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
+        None
+    }
+
+    /// What exp(−E) was made a density against, where somebody said so: a normal is then the natural reference, as it bounds the tails.
+    fn base(&self) -> Option<&Base> {
+        None
+    }
+
+    /// Why this model's energies are not to be had any more, where they come from elsewhere: they are NaN then, and this is the reason.
+    fn failure(&self) -> Option<Error> {
         None
     }
 

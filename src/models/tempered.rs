@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Gradient, Model, Space};
+use crate::error::Error;
 
 /// E(x)/T for a model whose family is not closed under division by T.
 #[derive(Debug)]
@@ -46,6 +47,10 @@ impl Model for Tempered {
 
     fn gradient(&self) -> Option<&dyn Gradient> {
         self.model.gradient().map(|_| self as &dyn Gradient)
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.model.failure()
     }
 
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 pub use crate::kernels::StepStats;
 use crate::math::Stream;
-use crate::models::tails::check_tails;
+use crate::models::tails::tails;
 use crate::models::{Model, Space};
 
 pub mod finite;
@@ -224,7 +224,7 @@ pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> R
     if model.space().values().is_some() {
         Ok(Arc::new(finite::FinitePath::new(Arc::clone(model), data)))
     } else {
-        check_tails(&**model)?;
+        tails(&**model)?;
         Ok(Arc::new(geometric::GeometricPath::new(Arc::clone(model), data)))
     }
 }

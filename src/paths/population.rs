@@ -121,8 +121,21 @@ impl Population {
             block.log_ratio(from, to, rows.as_slice_mut().expect("one column is contiguous"));
         });
         let ratios = out.into_raw_vec_and_offset().0;
-        check(&ratios, to)?;
+        check(&ratios, to).map_err(|error| self.located(error))?;
         Ok(ratios)
+    }
+
+    /// Says where the chain is that an error is about.
+    pub(crate) fn located(&self, error: Error) -> Error {
+        match error {
+            Error::NonFinite { chain, beta, value, .. } => Error::NonFinite {
+                chain,
+                beta,
+                value,
+                state: self.pick(&[chain]).into_raw_vec_and_offset().0,
+            },
+            other => other,
+        }
     }
 
     /// log f_β of every chain at every β, (chains, betas).
@@ -218,7 +231,7 @@ impl Population {
 /// Refuses NaN and +∞ among log-densities, naming the chain.
 pub(crate) fn check(values: &[f64], beta: f64) -> Result<()> {
     match values.iter().position(|v| v.is_nan() || *v == f64::INFINITY) {
-        Some(chain) => Err(Error::NonFinite { chain, beta, value: values[chain] }),
+        Some(chain) => Err(Error::NonFinite { chain, beta, value: values[chain], state: Vec::new() }),
         None => Ok(()),
     }
 }

@@ -228,12 +228,7 @@ impl Estimator for SignFlipped {
         Guarantee::UnbiasedZ
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         let mut estimate = Ais.estimate(model, settings, monitor)?;
         let weights = &estimate.trace.log_weights;
         let flipped: Vec<f64> = weights.iter().map(|weight| -weight).collect();

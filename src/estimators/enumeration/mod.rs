@@ -195,12 +195,7 @@ impl Estimator for Enumeration {
         Ok(Plan { seconds: Some(Sum::of(model)?.seconds()), bytes: 0.0 })
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         settings.check()?;
         let start = Instant::now();
         let sum = Sum::of(model)?;

@@ -77,7 +77,9 @@ impl States {
         let end = (start + BATCH).min(self.count);
         let energies = self.model.energy(self.rows((start as usize..end as usize).map(|x| x as u64)).view());
         if let Some(at) = energies.iter().position(|e| e.is_nan() || *e == f64::NEG_INFINITY) {
-            return Err(Error::NonFinite { chain: start as usize + at, beta: 1.0, value: -energies[at] });
+            let chain = start as usize + at;
+            let state = self.rows([chain as u64].into_iter()).into_raw_vec_and_offset().0;
+            return Err(Error::NonFinite { chain, beta: 1.0, value: -energies[at], state });
         }
         Ok(energies.iter().map(|e| -e).collect())
     }

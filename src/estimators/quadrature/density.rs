@@ -46,7 +46,10 @@ impl Density {
         self.evaluations.fetch_add(states.nrows() as u64, Ordering::Relaxed);
         let logs = self.model.energy(states).mapv_into(|energy| -energy);
         match logs.iter().position(|log| log.is_nan() || *log == f64::INFINITY) {
-            Some(chain) => Err(Error::NonFinite { chain, beta: 1.0, value: logs[chain] }),
+            Some(chain) => {
+                let state = states.row(chain).to_vec();
+                Err(Error::NonFinite { chain, beta: 1.0, value: logs[chain], state })
+            }
             None => Ok(logs),
         }
     }
@@ -66,7 +69,10 @@ impl Density {
         }
         let energies = self.model.energy(within.view());
         let log = |(chain, energy): (usize, &f64)| match -energy {
-            log if log == f64::INFINITY => Err(Error::NonFinite { chain, beta: 1.0, value: log }),
+            log if log == f64::INFINITY => {
+                let state = within.row(chain).to_vec();
+                Err(Error::NonFinite { chain, beta: 1.0, value: log, state })
+            }
             log if inside(states.row(chain)) => Ok(log.max(f64::NEG_INFINITY)),
             _ => Ok(f64::NEG_INFINITY),
         };
@@ -84,7 +90,9 @@ impl Density {
         let row = ArrayView2::from_shape((1, x.len()), x).expect("one row of d numbers");
         self.evaluations.fetch_add(1, Ordering::Relaxed);
         match -self.model.energy(row)[0] {
-            log if log == f64::INFINITY => Err(Error::NonFinite { chain: 0, beta: 1.0, value: log }),
+            log if log == f64::INFINITY => {
+                Err(Error::NonFinite { chain: 0, beta: 1.0, value: log, state: x.to_vec() })
+            }
             log => Ok(log.max(f64::NEG_INFINITY)),
         }
     }

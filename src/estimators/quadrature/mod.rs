@@ -361,12 +361,7 @@ impl Estimator for Quadrature {
         Ok(Plan { seconds: Some(SECONDS[density.dim()]), bytes: 0.0 })
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         settings.check()?;
         let start = Instant::now();
         let density = density_of(model)?;

@@ -77,12 +77,7 @@ impl Estimator for Tempering {
         Guarantee::Consistent
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         Ok(sample(model, settings, Observables::NONE, monitor)?.0)
     }
 }

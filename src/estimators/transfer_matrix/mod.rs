@@ -176,12 +176,7 @@ impl Estimator for TransferMatrix {
         Ok(shape_of(model)?.plan())
     }
 
-    fn estimate(
-        &self,
-        model: &Arc<dyn Model>,
-        settings: &Settings,
-        monitor: &dyn Monitor,
-    ) -> Result<Estimate> {
+    fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         settings.check()?;
         let start = Instant::now();
         let shape = shape_of(model)?;
