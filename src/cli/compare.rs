@@ -12,7 +12,7 @@ use lnz::studies::{Comparison, Contest, Prices, Standing, Truth, compare};
 use serde::Serialize;
 
 use super::arguments::{self, Running, Training, setting};
-use super::model::{Options, Source};
+use super::model::{Choice, Options, Source};
 use super::pictures::Pictures;
 use super::progress::Progress;
 use super::table::{count, or_dash, table};
@@ -32,8 +32,8 @@ const MOST_RUNS: usize = 10_000;
 /// commas show how errors fall with cost.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Model file, or ref:NAME?key=value&… (see lnz list)
-    model: String,
+    #[command(flatten)]
+    choice: Choice,
     /// Estimators, separated by commas [default: every one that applies]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     methods: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     training: Training,
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Write the comparison with all runs, for lnz plot
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
@@ -83,7 +83,7 @@ impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
         if let Some(path) = &self.out {
-            let mut inputs = vec![Path::new(&self.model)];
+            let mut inputs: Vec<&Path> = self.choice.file().into_iter().collect();
             inputs.extend(self.training.data.as_deref());
             output::check(path, &["json"], &inputs)?;
         }
@@ -94,7 +94,7 @@ impl Arguments {
             );
         }
         let methods = self.methods()?;
-        let source = self.options.load(&self.model)?;
+        let source = self.options.open(&self.choice)?;
         let data = self.training.read(&source.model.space())?;
         let settings = Settings { seed: self.seed, data, ..Settings::default() };
         let mut budgets = self.budget.clone();

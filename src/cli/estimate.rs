@@ -12,7 +12,7 @@ use lnz::io::record::{DataRecord, ModelRecord};
 use lnz::models::Model;
 
 use super::arguments::{self, Effort, Running, Training, Walk, setting};
-use super::model::{Options, Source};
+use super::model::{Choice, Options, Source};
 use super::pictures::{self, Pictures};
 use super::progress::Progress;
 use super::{Report, output, print};
@@ -38,6 +38,8 @@ const RECORDED: &[&str] = &[
     "level",
     "binarize",
     "temperature",
+    "domain",
+    "confine",
 ];
 
 /// Estimate log Z of a model, with an error bar and a verdict
@@ -46,8 +48,8 @@ const RECORDED: &[&str] = &[
 /// rungs and chains, with resampling where weights drift apart (smc), and with independent runs that the answer is held against.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Model file, or ref:NAME?key=value&… (see lnz list)
-    model: String,
+    #[command(flatten)]
+    choice: Choice,
     /// auto (exact where that takes under ten seconds, else smc), or a name from lnz list
     #[arg(long, value_name = "NAME", default_value = "auto")]
     method: String,
@@ -61,9 +63,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     training: Training,
     #[command(flatten)]
-    options: Options,
-    /// Make the run of a record again, to the bit on the same machine: its method, settings and temperature, and as much as its
-    /// time limit allowed then. --data says where its data are now
+    pub(super) options: Options,
+    /// Make the run of a record again, to the bit on the same machine: its method, settings, temperature and domain, and as much as
+    /// its time limit allowed then. --data says where its data are now
     #[arg(long, value_name = "RUN.json", conflicts_with_all = RECORDED)]
     replay: Option<PathBuf>,
     /// Write the run record, with log-weights, schedule and pilots, for lnz evaluate and for plots
@@ -106,7 +108,7 @@ impl Way {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
-        let mut inputs = vec![Path::new(&self.model)];
+        let mut inputs: Vec<&Path> = self.choice.file().into_iter().collect();
         inputs.extend(self.training.data.as_deref());
         inputs.extend(self.replay.as_deref());
         inputs.extend(self.walk.schedule_file());
@@ -187,7 +189,7 @@ impl Arguments {
     /// What the options ask for.
     fn asked(&self) -> Result<Task> {
         let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
-        let source = self.options.load(&self.model)?;
+        let source = self.options.open(&self.choice)?;
         let data = self.training.read(&source.model.space())?;
         let recorded = self.training.data.as_ref().zip(data.as_ref()).map(|(path, rows)| DataRecord {
             source: path.display().to_string(),
@@ -217,7 +219,7 @@ impl Arguments {
     fn again(&self, path: &Path, record: &RunRecord) -> Result<Task> {
         let mut settings = record.replay(path)?;
         let temperature = record.temperature;
-        let source = self.options.at(temperature).load(&self.model)?;
+        let source = self.options.of(record).open(&self.choice)?;
         record.check_model(path, &source.model, &source.name, &source.digest, temperature)?;
         let data = match (&record.data, &self.training.data) {
             (Some(data), moved) => {

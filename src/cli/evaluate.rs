@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::arguments::{self, Effort, Running, setting};
 use super::between::WALKERS;
-use super::model::{Options, Source};
+use super::model::{Choice, Options, Source};
 use super::pictures::Pictures;
 use super::progress::Progress;
 use super::{Report, estimate, output, print};
@@ -32,8 +32,8 @@ const FEW_RUNGS: f64 = 300.0;
 /// the other, which gives their difference a smaller error.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Model file, or ref:NAME?key=value&… (see lnz list)
-    model: String,
+    #[command(flatten)]
+    choice: Choice,
     /// Examples, one per row (.npy, .npz, .csv, idx, …)
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     effort: Effort,
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     #[command(flatten)]
     pictures: Pictures,
     /// Write log p of each example
@@ -102,15 +102,15 @@ impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
         if let Some(path) = &self.out {
-            let named =
-                [Some(&self.model), self.log_z.as_ref(), self.against.as_ref(), self.against_log_z.as_ref()];
+            let named = [self.log_z.as_ref(), self.against.as_ref(), self.against_log_z.as_ref()];
             let mut inputs: Vec<&Path> = named.into_iter().flatten().map(Path::new).collect();
+            inputs.extend(self.choice.file());
             inputs.push(&self.data);
             output::check(path, &["csv", "npz"], &inputs)?;
         }
         self.pictures.check()?;
         // Everything that can be wrong is read before anything is run.
-        let first = self.options.load(&self.model)?;
+        let first = self.options.open(&self.choice)?;
         let data = arguments::read_rows(&self.data, self.binarize, &first.model.space())?;
         let first_log_z =
             self.known("--log-z", "--log-z-se", self.log_z.as_deref(), self.log_z_se, &first)?;

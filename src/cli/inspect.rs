@@ -7,16 +7,16 @@ use lnz::io::record::to_json;
 use lnz::paths;
 use serde::Serialize;
 
-use super::model::{Options, Source};
+use super::model::{Choice, Options, Source};
 use super::{Report, print};
 
 /// Show what a model file holds, how it was understood, and which methods apply
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Model file, or ref:NAME?key=value&… (see lnz list)
-    model: String,
     #[command(flatten)]
-    options: Options,
+    choice: Choice,
+    #[command(flatten)]
+    pub(super) options: Options,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -64,7 +64,7 @@ fn reason(error: lnz::Error) -> String {
 
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
-        let source = self.options.load(&self.model)?;
+        let source = self.options.open(&self.choice)?;
         // A model that cannot be annealed can be inspected all the same.
         let kernel = match paths::for_model(&source.model, None) {
             Ok(path) => path.kernel(),

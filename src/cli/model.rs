@@ -1,17 +1,73 @@
-//! The MODEL argument: a file or a built-in reference, and the options that say how to understand it.
+//! The MODEL argument: a file, a built-in reference or a program, and the options that say how to understand it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lnz::io::{self, ModelOptions, WeightsLayout};
+use lnz::io::{self, ModelOptions, RunRecord, WeightsLayout};
 use lnz::models::gaussian_rbm::Convention;
-use lnz::models::{self, GaussianRbm, Model, Units, builtin};
+use lnz::models::{self, Base, CommandModel, GaussianRbm, Model, Tilt, Tilted, Units, builtin};
 use lnz::{Error, Result};
 
-use super::arguments::{finite, setting};
+use super::arguments::{self, finite, setting};
 
-/// How model files are to be understood, and at which temperature.
+/// Which model: a file, a reference, or a program that answers.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Choice {
+    /// Model file, or ref:NAME?key=value&… (see lnz list); or else --command
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    model: Option<String>,
+    /// Program that answers with energies, and its arguments; no shell reads them. It is sent rows of f64 in batches and answers with
+    /// their energies, over pipes: examples/python/lnz_energy.py does that for Python, and `cargo doc` of lnz::models::command has
+    /// every byte of it. One is started for each thread
+    #[arg(long, value_name = "PROGRAM", requires = "dim")]
+    command: Option<String>,
+    /// Coordinates of a state, with --command
+    #[arg(long, value_name = "D", requires = "command", value_parser = arguments::count, allow_negative_numbers = true)]
+    dim: Option<usize>,
+    /// Longest time for an answer of --command, and for its start: seconds, or 90s, 5m, 1h
+    #[arg(long, value_name = "TIME", requires = "command", default_value = "60s", value_parser = arguments::seconds, allow_negative_numbers = true)]
+    command_timeout: f64,
+}
+
+impl Choice {
+    /// What was written for it.
+    pub(crate) fn name(&self) -> &str {
+        self.model.as_deref().or(self.command.as_deref()).unwrap_or_default()
+    }
+
+    /// The file that it may be, which no output should overwrite.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.model.as_deref().map(Path::new)
+    }
+}
+
+/// Where a model's states lie, as `--domain` says it.
+#[derive(Clone, Debug)]
+enum DomainChoice {
+    Real,
+    /// LO,HI for all coordinates, or for each.
+    Box(Vec<f64>),
+    Gaussian(f64, f64),
+}
+
+/// `real`, `box:-1,1` or `gaussian:0,1`.
+fn domain(text: &str) -> Result<DomainChoice, String> {
+    let numbers = |list: &str| list.split(',').map(|word| finite(word).ok()).collect::<Option<Vec<f64>>>();
+    let (name, list) = text.split_once(':').unwrap_or((text, ""));
+    match (name, numbers(list)) {
+        ("real", _) if list.is_empty() => Ok(DomainChoice::Real),
+        ("box", Some(ends)) if ends.len() % 2 == 0 => Ok(DomainChoice::Box(ends)),
+        ("gaussian", Some(pair)) if pair.len() == 2 => Ok(DomainChoice::Gaussian(pair[0], pair[1])),
+        _ => Err("must be real, box:LO,HI (or LO,HI for each coordinate), or gaussian:MEAN,SD".into()),
+    }
+}
+
+/// The models that were loaded, to be asked why their energies failed, where they did.
+type Loaded = Arc<Mutex<Vec<Arc<dyn Model>>>>;
+
+/// How model files are to be understood, on which domain, and at which temperature.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Which axis of a stored weight matrix is the visible one; needed only where the file leaves it open
@@ -26,6 +82,18 @@ pub(crate) struct Options {
     /// Divides the energy by T, of an RBM the joint energy of visible and hidden units
     #[arg(long, value_name = "T", default_value = "1", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) temperature: f64,
+    /// Where a continuous model's density is taken: real; box:LO,HI, or LO,HI for each coordinate; or gaussian:MEAN,SD, against that
+    /// normal, N(x; MEAN, SD²) exp(-E(x)), so that bounded energies have an integral. A temperature does not divide the normal
+    #[arg(long, value_name = "DOMAIN", value_parser = domain, allow_hyphen_values = true)]
+    domain: Option<DomainChoice>,
+    /// Adds KAPPA |x|² / 2 to the energy of a continuous model
+    #[arg(long, value_name = "KAPPA", value_parser = finite, allow_negative_numbers = true)]
+    confine: Option<f64>,
+    /// The domain and confinement of a record, instead of the two options.
+    #[arg(skip)]
+    recorded: Option<Tilt>,
+    #[arg(skip)]
+    loaded: Loaded,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -62,25 +130,94 @@ pub(crate) struct Source {
 }
 
 impl Options {
-    /// The same at another temperature, which a record states.
-    pub(crate) fn at(&self, temperature: f64) -> Self {
-        Self { temperature, ..self.clone() }
+    /// The same as a record states it: at its temperature, on its domain.
+    pub(crate) fn of(&self, record: &RunRecord) -> Self {
+        let recorded = Some(record.model.tilt.clone().unwrap_or_default());
+        Self { temperature: record.temperature, recorded, ..self.clone() }
+    }
+
+    /// Reads, builds or starts the model that was chosen.
+    pub(crate) fn open(&self, choice: &Choice) -> Result<Source> {
+        let (Some(command), Some(dim)) = (&choice.command, choice.dim) else {
+            return self.load(choice.name());
+        };
+        self.check_temperature()?;
+        self.refuse_file_options("--command")?;
+        let words = shell_words::split(command).map_err(|error| {
+            setting("--command", command, format!("its words cannot be told apart: {error}"))
+        })?;
+        let model = CommandModel::start(&words, dim, Duration::from_secs_f64(choice.command_timeout))?;
+        let digest = io::record::digest_of_command(&words, dim)?;
+        let source = Source {
+            name: command.clone(),
+            model: Arc::new(model),
+            digest,
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        };
+        self.adapted(source)
+    }
+
+    /// The failure of a loaded model, which is the cause of whatever a run answered; or that answer.
+    pub(crate) fn truthful<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        match loaded.iter().find_map(|model| model.failure()) {
+            Some(failure) => Err(failure.into()),
+            None => outcome,
+        }
     }
 
     /// Reads or builds the model called `name`.
     pub(crate) fn load(&self, name: &str) -> Result<Source> {
+        self.check_temperature()?;
+        self.adapted(if name.starts_with("ref:") { self.reference(name)? } else { self.file(name)? })
+    }
+
+    fn check_temperature(&self) -> Result<()> {
         models::check_temperature(self.temperature)?;
         if !(1e-6..=1e6).contains(&self.temperature) {
             return Err(setting("--temperature", self.temperature, "must lie between 1e-6 and 1e6"));
         }
-        let mut source = if name.starts_with("ref:") { self.reference(name)? } else { self.file(name)? };
+        Ok(())
+    }
+
+    /// On the domain and at the temperature that were asked for.
+    fn adapted(&self, mut source: Source) -> Result<Source> {
+        let tilt = self.tilt(source.model.space().dim);
+        if !tilt.is_none() {
+            source.model = Arc::new(Tilted::new(source.model, tilt)?);
+        } else if self.domain.is_some() || self.confine.is_some() {
+            // `--domain real` changes nothing, but makes no sense everywhere.
+            Tilted::new(Arc::clone(&source.model), tilt)?;
+        }
         if self.temperature != 1.0 {
             source.model = source.model.at_temperature(self.temperature);
         }
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&source.model));
         Ok(source)
     }
 
-    fn reference(&self, name: &str) -> Result<Source> {
+    /// What --domain and --confine say for a model of `dim` coordinates.
+    fn tilt(&self, dim: usize) -> Tilt {
+        if let Some(recorded) = &self.recorded {
+            return recorded.clone();
+        }
+        let base = match &self.domain {
+            None | Some(DomainChoice::Real) => Base::Own,
+            Some(DomainChoice::Gaussian(mean, standard_deviation)) => {
+                Base::Normal { mean: *mean, standard_deviation: *standard_deviation }
+            }
+            Some(DomainChoice::Box(ends)) => {
+                let sides = if ends.len() == 2 { ends.repeat(dim) } else { ends.clone() };
+                let every = |first: usize| sides.iter().skip(first).step_by(2).copied().collect();
+                Base::Box { lower: every(0), upper: every(1) }
+            }
+        };
+        Tilt { base, confinement: self.confine.unwrap_or(0.0) }
+    }
+
+    /// Refuses options that say how a file is to be understood.
+    fn refuse_file_options(&self, name: &str) -> Result<()> {
         let stated = [
             ("--weights-layout", self.weights_layout.is_some()),
             ("--units", self.units.is_some()),
@@ -93,6 +230,11 @@ impl Options {
                 "it says how to understand a model file; references have parameters instead (lnz list)",
             ));
         }
+        Ok(())
+    }
+
+    fn reference(&self, name: &str) -> Result<Source> {
+        self.refuse_file_options(name)?;
         let model = builtin::parse(name)?;
         let digest = io::record::digest_of_reference(name)?;
         Ok(Source { name: name.into(), model, digest, notes: Vec::new(), warnings: Vec::new() })

@@ -101,7 +101,10 @@ fn draws(model: &Arc<dyn Model>, estimate: &Estimate) -> Vec<Vec<f64>> {
 
 /// The model of a record, if its file is still there and understood in the same way; else why its figures are missing.
 pub(crate) fn model_of(path: &Path, record: &RunRecord, options: &Options) -> Result<Arc<dyn Model>, String> {
-    let options = options.at(record.temperature);
+    if record.model.kind == "program" {
+        return Err("no figures of the model itself: it is a program, which only lnz estimate starts".into());
+    }
+    let options = options.of(record);
     let source = options
         .load(&record.model.source)
         .and_then(|source| {

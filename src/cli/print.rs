@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lnz::estimators::tempering::Analysis;
 use lnz::estimators::{Direction, Estimate, Interval, Verdict, Warning};
 use lnz::io::record::to_json;
-use lnz::models::Space;
+use lnz::models::{self, Space, Tilt, Tilted};
 use lnz::wording;
 pub(crate) use lnz::wording::duration;
 use serde::Serialize;
@@ -115,7 +115,11 @@ pub(crate) fn given<'a>(options: &[&'a str]) -> Vec<&'a str> {
 /// `ref:rbm: rbm on {0, 1}^100, at temperature 2`.
 pub(crate) fn model(source: &Source, temperature: f64) -> String {
     let at = if temperature == 1.0 { String::new() } else { format!(", at temperature {temperature}") };
-    format!("{}: {} on {}{at}", source.name, source.model.kind(), source.model.space())
+    let tilt = match models::downcast::<Tilted>(&source.model) {
+        Some(tilted) => format!(", {}", tilted.tilt()),
+        None => String::new(),
+    };
+    format!("{}: {} on {}{tilt}{at}", source.name, source.model.kind(), source.model.space())
 }
 
 /// An estimate for a person.
@@ -234,6 +238,8 @@ pub(crate) struct ModelJson<'a> {
     kind: &'a str,
     digest: &'a str,
     space: Space,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tilt: Option<Tilt>,
     temperature: f64,
 }
 
@@ -244,6 +250,7 @@ impl<'a> ModelJson<'a> {
             kind: source.model.kind(),
             digest: &source.digest,
             space: source.model.space(),
+            tilt: models::downcast::<Tilted>(&source.model).map(|tilted| tilted.tilt().clone()),
             temperature,
         }
     }

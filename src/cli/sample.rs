@@ -12,7 +12,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use super::arguments::{self, Effort, Running, Training};
-use super::model::Options;
+use super::model::{Choice, Options};
 use super::progress::Progress;
 use super::{Report, output, print};
 
@@ -22,8 +22,8 @@ use super::{Report, output, print};
 /// weight and moved on, which is approximate and says so. Exit status 3 if the weights say not to rely on the draws.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Model file, or ref:NAME?key=value&… (see lnz list)
-    model: String,
+    #[command(flatten)]
+    choice: Choice,
     /// How many
     #[arg(short = 'n', value_name = "N", value_parser = arguments::count, allow_negative_numbers = true)]
     count: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     training: Training,
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -46,10 +46,10 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
-        let mut inputs = vec![Path::new(&self.model)];
+        let mut inputs: Vec<&Path> = self.choice.file().into_iter().collect();
         inputs.extend(self.training.data.as_deref());
         output::check(&self.out, &["npy", "npz", "csv"], &inputs)?;
-        let source = self.options.load(&self.model)?;
+        let source = self.options.open(&self.choice)?;
         let space: Space = source.model.space();
         let data = self.training.read(&space)?;
         let settings = arguments::settings(&self.effort, None, data, &space)?;

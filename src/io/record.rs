@@ -13,7 +13,7 @@ use super::bytes::{digest, read_file};
 use super::write::write_atomically;
 use crate::error::{Error, Result};
 use crate::estimators::{Estimate, Settings, Trace};
-use crate::models::{Model, Space, builtin};
+use crate::models::{self, Model, Space, Tilt, Tilted, builtin};
 use crate::studies::{Calibrations, Comparison};
 
 mod json;
@@ -162,6 +162,9 @@ pub struct ModelRecord {
     pub facts: Vec<(String, String)>,
     /// Where its states lie.
     pub space: Space,
+    /// Its domain and confinement, where they were stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tilt: Option<Tilt>,
     /// Its energies, at its temperature, at three fixed states: a file that is understood in another way has others.
     pub energies: Vec<f64>,
 }
@@ -187,6 +190,7 @@ impl ModelRecord {
             kind: model.kind().into(),
             facts: model.facts().into_iter().map(|(name, value)| (name.into(), value)).collect(),
             space: model.space(),
+            tilt: models::downcast::<Tilted>(model).map(|tilted| tilted.tilt().clone()),
             energies: model.energy(probes(&model.space()).view()).to_vec(),
         }
     }
@@ -302,6 +306,14 @@ impl RunRecord {
                 self.temperature, self.temperature
             ));
         }
+        if self.model.tilt != present.tilt {
+            let options =
+                self.model.tilt.as_ref().map_or("no --domain and no --confine".to_owned(), Tilt::to_string);
+            return refuse(format!(
+                "this run is with {options}, but now there {}; log Z depends on it: state the same or run again",
+                present.tilt.as_ref().map_or("are no such options".to_owned(), |tilt| format!("is {tilt}"))
+            ));
+        }
         let same = self.model.space == present.space
             && self.model.energies.len() == present.energies.len()
             // Vector instructions of other machines round in another order.
@@ -360,6 +372,22 @@ pub fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
 /// What [`to_json`] wrote.
 fn from_json<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     json::from_str(text)
+}
+
+/// The digest of a program that gives energies: SHA-256 of its command, of what the files among its arguments hold, and of the
+/// number of coordinates. Other files that it reads are not seen.
+///
+/// # Errors
+/// [`Error::File`] for a file among the arguments that cannot be read.
+pub fn digest_of_command(words: &[String], dim: usize) -> Result<String> {
+    let mut parts = vec![format!("command:{dim}")];
+    for (place, word) in words.iter().enumerate() {
+        let file = Path::new(word);
+        // The interpreter is not what an energy depends on, and differs from machine to machine.
+        let part = if place > 0 && file.is_file() { digest(&read_file(file)?) } else { word.clone() };
+        parts.push(part);
+    }
+    Ok(digest(parts.join("\0").as_bytes()))
 }
 
 /// The digest of a built-in reference: SHA-256 of its name and of every parameter, given or default.
