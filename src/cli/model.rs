@@ -18,16 +18,20 @@ pub(crate) struct Choice {
     /// Model file, or ref:NAME?key=value&… (see lnz list); or else --command
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     model: Option<String>,
-    /// Program that answers with energies, and its arguments; no shell reads them. It is sent rows of f64 in batches and answers with
-    /// their energies, over pipes: examples/python/lnz_energy.py does that for Python, and `cargo doc` of lnz::models::command has
-    /// every byte of it. One is started for each thread
+    /// Program that answers with energies, and its arguments; one is started for each thread, without a shell
+    ///
+    /// In Python, examples/python/lnz_energy.py does what follows. Numbers are little-endian. lnz writes `lnzE`, u32 1, u64 D to the
+    /// program's standard input; it answers `lnzE`, u32 1, u64 1 if it gives gradients, else 0, on its standard output. Then, for each
+    /// batch, lnz writes `lnzQ`, u32 1 for energies or 2 for gradients as well, u64 n, and n rows of D f64; the program answers `lnzA`,
+    /// u32 0 (or another number where it cannot), u64 n, n energies as f64, and n rows of D f64 of gradients if they were asked for. It
+    /// prints nothing else to standard output, and ends where its input does.
     #[arg(long, value_name = "PROGRAM", requires = "dim")]
     command: Option<String>,
     /// Coordinates of a state, with --command
-    #[arg(long, value_name = "D", requires = "command", value_parser = arguments::count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", requires = "command", conflicts_with = "model", value_parser = arguments::count, allow_negative_numbers = true)]
     dim: Option<usize>,
     /// Longest time for an answer of --command, and for its start: seconds, or 90s, 5m, 1h
-    #[arg(long, value_name = "TIME", requires = "command", default_value = "60s", value_parser = arguments::seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", requires = "command", conflicts_with = "model", default_value = "60s", value_parser = arguments::seconds, allow_negative_numbers = true)]
     command_timeout: f64,
 }
 
