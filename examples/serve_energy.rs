@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     assert_eq!(&header[..4], b"lnzE");
     let dim = u64::from_le_bytes(header[8..].try_into().expect("eight bytes")) as usize;
     let version: u32 = if fault == "version" { 7 } else { 1 };
-    let gradients: u64 = if fault == "no-gradient" { 0 } else { 1 };
-    write_header(&mut output, b"lnzE", version, gradients)?;
+    let gradients = u64::from(fault != "no-gradient");
+    write_header(&mut output, *b"lnzE", version, gradients)?;
 
     let mut batches = 0;
     while let Some(header) = read_header(&mut input)? {
@@ -59,8 +59,8 @@ fn main() -> Result<()> {
             "count" => (0, count + 1),
             _ => (0, count),
         };
-        write_header(&mut output, b"lnzA", status, answered as u64)?;
-        let width = |i: usize| if i % 2 == 0 { 1.0 } else { 0.5 };
+        write_header(&mut output, *b"lnzA", status, answered as u64)?;
+        let width = |i: usize| if i.is_multiple_of(2) { 1.0 } else { 0.5 };
         let scaled = |i: usize, x: f64| (x - i as f64 / 10.0) / width(i);
         for row in states.chunks_exact(dim) {
             let energy: f64 = row.iter().enumerate().map(|(i, &x)| 0.5 * scaled(i, x).powi(2)).sum();
@@ -88,8 +88,8 @@ fn read_header(input: &mut impl Read) -> Result<Option<[u8; 16]>> {
     }
 }
 
-fn write_header(output: &mut impl Write, magic: &[u8; 4], first: u32, second: u64) -> Result<()> {
-    output.write_all(magic)?;
+fn write_header(output: &mut impl Write, magic: [u8; 4], first: u32, second: u64) -> Result<()> {
+    output.write_all(&magic)?;
     output.write_all(&first.to_le_bytes())?;
     output.write_all(&second.to_le_bytes())?;
     output.flush()

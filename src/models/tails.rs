@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView1, Axis};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::{Domain, Model};
+use super::{Base, Domain, Model};
 use crate::error::{Error, Result};
 use crate::math::Stream;
 
@@ -106,7 +106,8 @@ pub(crate) fn tails(model: &dyn Model) -> Result<Tails> {
             ),
         });
     }
-    if unknown > 0 {
+    // Against a normal, an energy that overflows far out does no harm unless it falls, which nearer radii would show.
+    if unknown > 0 && !matches!(model.base(), Some(Base::Normal { .. })) {
         return Ok(Tails::Unsure(format!(
             "the energy is NaN far out along {unknown} of {RAYS} rays, so they do not tell; --domain or --confine would make sure"
         )));
