@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::math::random::Generator;
 use crate::wording;
 
+pub mod banana;
 mod blend;
 pub mod boltzmann;
 pub mod builtin;
@@ -36,10 +37,13 @@ pub mod mixture;
 pub mod network;
 pub mod potts;
 pub mod rbm;
+pub mod shells;
+pub mod student_mixture;
 pub(crate) mod tails;
 mod tempered;
 pub mod tilted;
 
+pub use banana::Banana;
 pub use blend::blend;
 pub use boltzmann::Boltzmann;
 pub use command::CommandModel;
@@ -56,6 +60,8 @@ pub use mixture::Mixture;
 pub use network::Network;
 pub use potts::Potts;
 pub use rbm::Rbm;
+pub use shells::Shells;
+pub use student_mixture::StudentMixture;
 pub use tempered::Tempered;
 pub use tilted::{Base, Tilt, Tilted};
 

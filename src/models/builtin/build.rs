@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::math::random::Generator;
 use crate::models::gaussian_rbm::Convention;
 use crate::models::{
-    Boltzmann, Gaussian, GaussianRbm, Independent, Ising, Mixture, Model, Potts, Rbm, Units,
+    Boltzmann, Gaussian, GaussianRbm, Independent, Ising, Mixture, Model, Potts, Rbm, Shells, StudentMixture,
+    Units,
 };
 
 fn positive(number: f64) -> bool {
@@ -63,6 +64,34 @@ pub(super) fn two_modes(given: &Parameters) -> Result<Arc<dyn Model>> {
     covariances.slice_mut(s![0, .., ..]).diag_mut().fill(1.0);
     covariances.slice_mut(s![1, .., ..]).diag_mut().fill(ratio * ratio);
     Ok(Arc::new(Mixture::new(Array1::from_vec(vec![1.0, weight]), means, covariances)?))
+}
+
+/// Centres uniform on [−40, 40]² and standard deviations softplus(1), as in Midgley et al., arXiv:2208.01893.
+pub(super) fn forty_modes(given: &Parameters) -> Result<Arc<dyn Model>> {
+    const MODES: usize = 40;
+    let mut generator = given.stream()?.generator();
+    let means = Array2::from_shape_simple_fn((MODES, 2), || 80.0 * generator.random::<f64>() - 40.0);
+    let variance = 1f64.exp().ln_1p().powi(2);
+    let covariances = Array3::from_shape_fn((MODES, 2, 2), |(_, i, j)| if i == j { variance } else { 0.0 });
+    Ok(Arc::new(Mixture::new(Array1::ones(MODES), means, covariances)?))
+}
+
+pub(super) fn student_mixture(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let (dim, modes) = (given.count("dim", 4096)?, given.count("modes", 256)?);
+    let freedom = given.number("freedom", "a number from 0.1 to 1000000", |x| x >= 0.1)?;
+    let extent = given.number("extent", "a number from 0 to 1000000", |x| x >= 0.0)?;
+    let mut generator = given.stream()?.generator();
+    let weights = normals(&mut generator, modes, 0.0, 1.0).mapv_into(f64::exp);
+    let means =
+        Array2::from_shape_simple_fn((modes, dim), || extent * (2.0 * generator.random::<f64>() - 1.0));
+    Ok(Arc::new(StudentMixture::new(weights, means, freedom)?))
+}
+
+pub(super) fn shells(given: &Parameters) -> Result<Arc<dyn Model>> {
+    let size = "a number from 0.001 to 1000";
+    let within = |x: f64| (1e-3..=1e3).contains(&x);
+    let (radius, width) = (given.number("radius", size, within)?, given.number("width", size, within)?);
+    Ok(Arc::new(Shells::new(given.count("dim", 100_000)?, radius, width)?))
 }
 
 pub(super) fn independent(given: &Parameters) -> Result<Arc<dyn Model>> {

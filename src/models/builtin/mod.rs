@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Funnel, ManyWell, Model};
+use super::{Banana, Funnel, ManyWell, Model};
 use crate::error::{Error, Result};
 
 mod build;
 mod parameters;
 
 use build::{
-    boltzmann, gaussian, gaussian_rbm, independent, ising, memory, mixture, potts, rbm, spin_glass, two_modes,
+    boltzmann, forty_modes, gaussian, gaussian_rbm, independent, ising, memory, mixture, potts, rbm, shells,
+    spin_glass, student_mixture, two_modes,
 };
 pub use parameters::Parameters;
 
@@ -85,6 +86,43 @@ pub const REFERENCES: &[Reference] = &[
             parameter("weight", "3", "mass of the narrow mode, the wide one's being 1"),
         ],
         build: two_modes,
+    },
+    Reference {
+        name: "forty-modes",
+        summary: "forty equal normal modes scattered over a square in the plane",
+        parameters: &[SEED],
+        build: forty_modes,
+    },
+    Reference {
+        name: "student-mixture",
+        summary: "separated modes of unequal weights with heavy tails: multivariate Student t distributions",
+        parameters: &[
+            parameter("dim", "50", "dimension"),
+            parameter("modes", "10", "components"),
+            parameter("freedom", "2", "degrees of freedom"),
+            parameter("extent", "10", "centres are uniform between minus and plus this in each coordinate"),
+            SEED,
+        ],
+        build: student_mixture,
+    },
+    Reference {
+        name: "gaussian-shells",
+        summary: "two thin spherical shells side by side",
+        parameters: &[
+            parameter("dim", "2", "dimension"),
+            parameter("radius", "2", "their radius; the centres are 7 apart"),
+            parameter("width", "0.1", "standard deviation across a shell"),
+        ],
+        build: shells,
+    },
+    Reference {
+        name: "banana",
+        summary: "a long normal distribution bent along a parabola",
+        parameters: &[
+            parameter("dim", "2", "dimension, at least 2"),
+            parameter("bend", "0.1", "curvature; 0.03 is mild"),
+        ],
+        build: |given| Ok(Arc::new(Banana::new(given.count("dim", 100_000)?, given.any_number("bend")?)?)),
     },
     Reference {
         name: "funnel",
