@@ -10,12 +10,14 @@ use std::sync::Arc;
 use lnz::estimators::Silent;
 use lnz::estimators::annealing;
 use lnz::estimators::enumeration::exact_sampler;
-use lnz::kernels::{Ends, Hmc, Kernel, Mala, RandomWalk, StepStats, Walkers};
+use lnz::kernels::{
+    EllipticalSlice, Ends, Hmc, Kernel, KernelChoice, Mala, RandomWalk, ReferenceChoice, StepStats, Walkers,
+};
 use lnz::math::random::Generator;
 use lnz::math::{Stream, statistics};
 use lnz::models::{Gaussian, Model, Sampler, builtin};
 use lnz::paths::geometric::GeometricPath;
-use lnz::paths::{self, Ensemble, Move, Path, Population, Schedule};
+use lnz::paths::{self, Choices, Ensemble, Move, Path, Population, Schedule};
 use ndarray::{Array2, ArrayView2, array};
 
 /// Chains of a discrete test: 64 blocks of 512.
@@ -193,7 +195,8 @@ fn moments_after(kernel: Arc<dyn Kernel>, steps: usize) -> f64 {
 
 #[test]
 fn continuous_kernels_do_not_drift() {
-    let kernels: [Arc<dyn Kernel>; 3] = [Arc::new(Hmc::default()), Arc::new(Mala), Arc::new(RandomWalk)];
+    let kernels: [Arc<dyn Kernel>; 4] =
+        [Arc::new(Hmc::default()), Arc::new(Mala), Arc::new(RandomWalk), Arc::new(EllipticalSlice)];
     for kernel in kernels {
         for steps in [1, 4, 16] {
             let worst = moments_after(Arc::clone(&kernel), steps);
@@ -238,6 +241,157 @@ impl Kernel for NoAcceptStep {
 #[test]
 fn a_kernel_without_its_accept_step_is_caught() {
     assert!(moments_after(Arc::new(NoAcceptStep), 16) > 10.0);
+}
+
+/// What a kernel that multiplies the slice's level by two would be: a slice sampler at the wrong β.
+#[derive(Debug)]
+struct WrongSlice;
+
+impl Kernel for WrongSlice {
+    fn name(&self) -> &'static str {
+        "slices of half the tilt"
+    }
+
+    fn uses_gradients(&self) -> bool {
+        false
+    }
+
+    fn target_acceptance(&self) -> f64 {
+        1.0
+    }
+
+    fn step(
+        &self,
+        walkers: &mut Walkers,
+        ends: &mut dyn Ends,
+        beta: f64,
+        scale: f64,
+        generator: &mut Generator,
+    ) -> StepStats {
+        EllipticalSlice.step(walkers, ends, 0.5 * beta, scale, generator)
+    }
+}
+
+#[test]
+fn a_wrong_slice_is_caught() {
+    assert!(moments_after(Arc::new(WrongSlice), 16) > 10.0);
+}
+
+/// A path whose reference was fitted, as this kind, to draws of a skewed mixture in the plane.
+fn fitted(kernel: KernelChoice, reference: ReferenceChoice) -> GeometricPath {
+    let model = builtin::parse("ref:mixture?dim=2&modes=3&separation=2").unwrap();
+    let data = model.sampler().unwrap().sample(400, &mut Stream::new(31).generator());
+    GeometricPath::chosen(model, Some(data.view()), Choices { kernel, reference }).unwrap()
+}
+
+/// Draws from f₀, reweighted to f_β, keep the mean of x, x² and log f₁ under the kernel: as the largest |t| of the changes.
+///
+/// Weights w = (f₁/f₀)^β make the draws f_β's, and a kernel that leaves f_β alone leaves every weighted mean alone.
+fn change(path: &GeometricPath, beta: f64, steps: usize) -> f64 {
+    let mut population = Population::from_reference(path, 16_384, Stream::new(32));
+    let weights: Vec<f64> = population.log_ratio(0.0, beta).unwrap().iter().map(|w| w.exp()).collect();
+    let functions = |population: &mut Population| -> Vec<Vec<f64>> {
+        let states = population.states();
+        let energies = population.log_density(&[1.0]);
+        let column = |of: &dyn Fn(usize) -> f64| (0..states.nrows()).map(of).collect::<Vec<f64>>();
+        vec![
+            column(&|i| states[(i, 0)].tanh()),
+            column(&|i| states[(i, 1)].tanh()),
+            column(&|i| (states[(i, 0)] * states[(i, 1)]).tanh()),
+            column(&|i| energies[(i, 0)].max(-20.0)),
+        ]
+    };
+    let before = functions(&mut population);
+    for _ in 0..steps {
+        population.step(beta, Move::Forward);
+    }
+    let after = functions(&mut population);
+    let of_one = |(before, after): (&Vec<f64>, &Vec<f64>)| {
+        let changes: Vec<f64> = (0..weights.len()).map(|i| weights[i] * (after[i] - before[i])).collect();
+        (statistics::mean(&changes) / statistics::std_err(&changes)).abs()
+    };
+    before.iter().zip(&after).map(of_one).fold(0.0, f64::max)
+}
+
+/// |t| < 4.5 for each of four means (α = 7e-6), for every kernel and every kind of reference that it takes, in the middle of the
+/// path and near its ends.
+#[test]
+fn kernels_leave_every_reference_alone() {
+    use KernelChoice as K;
+    use ReferenceChoice as R;
+    let pairs = [
+        (K::Hmc, R::Diagonal),
+        (K::Hmc, R::Full),
+        (K::Hmc, R::Mixture),
+        (K::Hmc, R::Student),
+        (K::RandomWalk, R::Full),
+        (K::RandomWalk, R::Mixture),
+        (K::Mala, R::Student),
+        (K::EllipticalSlice, R::Diagonal),
+        (K::EllipticalSlice, R::Full),
+    ];
+    for (kernel, reference) in pairs {
+        let path = fitted(kernel, reference);
+        for (beta, steps) in [(0.0, 4), (0.5, 1), (0.5, 8), (0.9, 4)] {
+            let found = change(&path, beta, steps);
+            assert!(found < 4.5, "{kernel:?} from {reference:?} at {beta}, {steps} steps: t = {found:.1}");
+        }
+    }
+}
+
+/// The same test sees a slice at the wrong β.
+#[test]
+fn a_wrong_slice_changes_what_it_should_leave_alone() {
+    let path = fitted(KernelChoice::EllipticalSlice, ReferenceChoice::Full);
+    assert!(change(&path.with_kernel(Arc::new(WrongSlice)), 0.9, 8) > 10.0);
+}
+
+/// Every energy that a slice looks at is counted, and at β = 0 that is one a chain: the first proposal is taken.
+#[test]
+fn slices_count_their_energies() {
+    let path = fitted(KernelChoice::EllipticalSlice, ReferenceChoice::Diagonal);
+    let mut population = Population::from_reference(&path, 128, Stream::new(1));
+    assert_eq!(population.counts().energy_evaluations, 128);
+    let before = population.states();
+    population.step(0.0, Move::Forward);
+    assert_eq!(population.counts().energy_evaluations, 256);
+    assert!(before.rows().into_iter().zip(population.states().rows()).all(|(x, y)| x != y), "all moved");
+    population.step(1.0, Move::Forward);
+    assert!(population.counts().energy_evaluations > 384);
+}
+
+/// A kernel or a reference that does not apply is refused in words that name the option.
+#[test]
+fn choices_that_do_not_apply_are_refused() {
+    use lnz::models::{Domain, FunctionModel, Space};
+    let refused = |model: &Arc<dyn Model>, kernel, reference| {
+        paths::chosen(model, None, Choices { kernel, reference }).map(|_| ()).unwrap_err().to_string()
+    };
+    let spins = builtin::parse("ref:ising?side=3").unwrap();
+    assert!(refused(&spins, KernelChoice::Hmc, ReferenceChoice::Auto).contains("--kernel"));
+    assert!(refused(&spins, KernelChoice::Auto, ReferenceChoice::Full).contains("--reference"));
+    let plain: Arc<dyn Model> = Arc::new(FunctionModel::new(Space::new(2, Domain::Real), |x| x.dot(&x)));
+    assert!(refused(&plain, KernelChoice::Hmc, ReferenceChoice::Auto).contains("gradient"));
+    assert!(refused(&plain, KernelChoice::Auto, ReferenceChoice::Uniform).contains("bounds"));
+    let slices = KernelChoice::EllipticalSlice;
+    assert!(refused(&plain, slices, ReferenceChoice::Student).contains("normal"));
+    let bounds = Domain::Box { lower: vec![0.0; 2], upper: vec![1.0; 2] };
+    let boxed: Arc<dyn Model> = Arc::new(FunctionModel::new(Space::new(2, bounds), |x| x.dot(&x)));
+    assert!(refused(&boxed, slices, ReferenceChoice::Auto).contains("box"));
+    assert!(refused(&boxed, KernelChoice::Auto, ReferenceChoice::Full).contains("box"));
+}
+
+/// Pilots tune HMC to 65 to 90 % of accepted trajectories.
+#[test]
+fn step_sizes_are_tuned() {
+    for spec in ["ref:gaussian?dim=10", "ref:many-well?dim=8"] {
+        let model = builtin::parse(spec).unwrap();
+        let settings = lnz::estimators::Settings { max_time: 1e9, ..Default::default() };
+        let found = lnz::estimators::by_name("ais").unwrap().estimate(&model, &settings, &Silent).unwrap();
+        let acceptance = found.diagnostics.acceptance_mean.unwrap();
+        assert!((0.65..0.9).contains(&acceptance), "{spec}: {acceptance}");
+        assert_eq!(found.diagnostics.kernel.as_deref(), Some("HMC"));
+    }
 }
 
 /// HMC with one leapfrog step makes MALA's proposal and MALA's acceptance probability.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use lnz::estimators::{ScheduleChoice, Settings};
+use lnz::estimators::{KernelChoice, ReferenceChoice, ScheduleChoice, Settings};
 use lnz::models::Space;
 use lnz::{Error, io, wording};
 use ndarray::Array2;
@@ -95,6 +95,13 @@ pub(crate) struct Walk {
     /// RUN.json of a run whose schedule is to be used again
     #[arg(long, value_name = "S", default_value = "equal-barrier", value_parser = schedule, allow_negative_numbers = true)]
     schedule: Rungs,
+    /// Markov step on a continuous space: hmc, mala, random-walk or elliptical-slice [default: hmc where there is a gradient, else
+    /// random-walk]
+    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    kernel: Option<KernelChoice>,
+    /// Where chains start on a continuous space: diagonal, full, mixture, student or uniform [default: what fits pilots or data best]
+    #[arg(long, value_name = "NAME", value_parser = reference)]
+    reference: Option<ReferenceChoice>,
     /// Confidence level of the interval
     #[arg(long, value_name = "P", default_value = "0.95", value_parser = level, allow_negative_numbers = true)]
     level: f64,
@@ -141,6 +148,8 @@ pub(crate) fn settings(
             Rungs::File(path) => ScheduleChoice::Given(io::read_schedule(path)?.betas().to_vec()),
         };
         settings.level = walk.level;
+        settings.kernel = walk.kernel.unwrap_or_default();
+        settings.reference = walk.reference.unwrap_or_default();
     }
     settings.check()?;
     if let ScheduleChoice::Given(betas) = &settings.schedule {
@@ -244,6 +253,21 @@ fn level(text: &str) -> Result<f64, String> {
     number(text)
         .filter(|level| (0.01..=0.999_999).contains(level))
         .ok_or_else(|| "must be a number between 0.01 and 0.999999, such as 0.95".into())
+}
+
+fn kernel(text: &str) -> Result<KernelChoice, String> {
+    named(&KernelChoice::NAMES, text)
+}
+
+fn reference(text: &str) -> Result<ReferenceChoice, String> {
+    named(&ReferenceChoice::NAMES, text)
+}
+
+fn named<T: Copy>(names: &[(&'static str, T)], text: &str) -> Result<T, String> {
+    names.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        format!("must be one of {}", names.join(", "))
+    })
 }
 
 fn schedule(text: &str) -> Result<Rungs, String> {

@@ -211,6 +211,12 @@ pub struct Diagnostics {
     /// Steps of the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rungs: Option<usize>,
+    /// The Markov step, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Where chains started, in words, on spaces where there is more than one kind of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// (Σw)² / Σw² of the reported weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_sample_size: Option<f64>,

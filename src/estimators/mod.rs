@@ -45,7 +45,7 @@ pub use estimate::{
     Verdict,
 };
 pub use monitor::{Monitor, Silent};
-pub use settings::{Decisions, ScheduleChoice, Settings};
+pub use settings::{Decisions, KernelChoice, ReferenceChoice, ScheduleChoice, Settings};
 pub use warnings::Warning;
 
 /// A method for log Z.

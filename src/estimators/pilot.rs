@@ -15,10 +15,10 @@ use crate::error::Result;
 use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
 use crate::models::Model;
-use crate::paths::{self, Counts, Move, Path, Pilot, Population, Schedule};
+use crate::paths::{self, Choices, Counts, Move, PILOT_CHAINS, Path, Pilot, Population, Schedule};
 
-/// Chains of a pilot.
-const CHAINS: usize = 128;
+/// Chains of a pilot, and of each explorer, where the path does not ask for more.
+const CHAINS: usize = PILOT_CHAINS;
 /// Rungs of the first pilot; each further one doubles them.
 const FIRST_RUNGS: usize = 32;
 /// Variance of log-weights at which the last pilot is good enough to extrapolate from: where chains mix slowly it falls more
@@ -115,7 +115,7 @@ impl Plan {
 
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
-/// Pilots have 128 chains each, 32 rungs at first, and twice as many as soon as two have fitted reference and kernel or the variance
+/// Pilots have 128 chains each (or as many as the path's reference needs to be fitted), 32 rungs at first, and twice as many as soon as two have fitted reference and kernel or the variance
 /// is above 2.5; each runs at the schedule that the one before it suggested. The variance s² of log-weights falls as K^−a with
 /// ½ ≤ a ≤ 1, a as the last three pilots saw it, so K = K_pilot (s²/0.7)^(1/a) rungs, and no fewer than the pilot's, give ESS ≈ N/2;
 /// N = 1,024 chains, or as many as the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would take more
@@ -135,7 +135,8 @@ pub fn plan(
     phases.role = Role::Pilot;
     let start = Instant::now();
     let stream = Stream::new(settings.seed).child(1);
-    let mut path = paths::for_model(model, settings.data.as_ref().map(|data| data.view()))?;
+    let choices = Choices { kernel: settings.kernel, reference: settings.reference };
+    let mut path = paths::chosen(model, settings.data.as_ref().map(|data| data.view()), choices)?;
     let mut curve = first_curve(settings)?;
     let mut records: Vec<PilotRecord> = Vec::new();
     let (mut barrier, mut length, mut variance, mut support) = (0.0, 0.0, f64::INFINITY, 1.0);
@@ -149,7 +150,8 @@ pub fn plan(
         // The first two rounds fit reference and kernel; only a round after them measures what will be run.
         let longest = records.last().is_some_and(|last| last.rungs == most);
         let settled = records.len() > 2 && (variance <= SETTLED || longest);
-        let next = (CHAINS * rungs) as f64;
+        let pilots = path.pilot_chains();
+        let next = (pilots * rungs) as f64;
         let share = match settings.budget {
             Some(budget) => (phases.cost.counts.sweeps as f64 + next) / budget as f64,
             None => (start.elapsed().as_secs_f64() + pace * next) / settings.max_time,
@@ -164,13 +166,13 @@ pub fn plan(
         let name = format!("pilot {}", records.len() + 1);
         let schedule = curve.with_rungs(rungs);
         let stream = stream.child(records.len() as u64);
-        let population = Population::from_reference(path.as_ref(), CHAINS, stream);
+        let population = Population::from_reference(path.as_ref(), pilots, stream);
         let resampling = resampling(path.as_ref(), stream.child(u64::MAX));
         let run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
-        pace = phases.last_seconds() / (CHAINS * rungs) as f64;
+        pace = phases.last_seconds() / (pilots * rungs) as f64;
 
         barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
-        support = run.support.max(1.0 / CHAINS as f64);
+        support = run.support.max(1.0 / pilots as f64);
         variance = spread(&run, support);
         let shares = shares(&run.rungs);
         if settings.schedule == ScheduleChoice::EqualBarrier {
@@ -180,7 +182,7 @@ pub fn plan(
             length = rungs as f64 * shares.iter().copied().fold(0.0, f64::max);
         }
         let record = PilotRecord {
-            chains: CHAINS,
+            chains: pilots,
             rungs,
             log_z: path.log_z_reference() + run.weights.log_mean(),
             std_err: run.families.std_err(),
@@ -189,7 +191,7 @@ pub fn plan(
             barrier,
         };
         phases.monitor.note(&format!(
-            "{name}: {rungs} rungs, log Z = {:.2} ± {:.2}, ESS {:.0} of {CHAINS}, barrier {barrier:.1}",
+            "{name}: {rungs} rungs, log Z = {:.2} ± {:.2}, ESS {:.0} of {pilots}, barrier {barrier:.1}",
             record.log_z, record.std_err, record.effective_sample_size
         ));
         records.push(record);

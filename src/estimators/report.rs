@@ -66,6 +66,8 @@ impl Weighted {
             cost,
             diagnostics: Diagnostics {
                 chains: Some(weights.len()),
+                kernel: Some(plan.path.kernel()),
+                reference: plan.path.reference(),
                 rungs: Some(run.rungs.len()),
                 effective_sample_size: Some(weights.effective_sample_size()),
                 pareto_shape: weights.pareto_shape().filter(|shape| shape.is_finite()),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::waste_free::{LEAST_CHAINS, LEAST_ISLANDS};
 use crate::error::{Error, Result};
+pub use crate::kernels::{KernelChoice, ReferenceChoice};
 
 /// Sweeps that three pilots and a small round take.
 pub(crate) const LEAST_BUDGET: u64 = 1 << 16;
@@ -64,6 +65,10 @@ pub struct Settings {
     pub waste_free: Option<usize>,
     /// Where the rungs lie.
     pub schedule: ScheduleChoice,
+    /// The Markov step on a continuous space.
+    pub kernel: KernelChoice,
+    /// Where chains start on a continuous space.
+    pub reference: ReferenceChoice,
     /// The seed of all random streams.
     pub seed: u64,
     /// Confidence level of intervals.
@@ -86,6 +91,8 @@ impl Default for Settings {
             rungs: None,
             waste_free: None,
             schedule: ScheduleChoice::default(),
+            kernel: KernelChoice::default(),
+            reference: ReferenceChoice::default(),
             seed: 1,
             level: 0.95,
             data: None,

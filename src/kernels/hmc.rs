@@ -116,14 +116,14 @@ impl Push {
         gradient: &Array2<f64>,
     ) {
         let dim = states.ncols().max(1);
+        let pulls = self.shaped(reference, states, momenta);
         let (states, momenta, gradient) = (slice(states), slice_mut(momenta), slice(gradient));
-        let brake = self.brake();
         dispatch(
             #[inline(always)]
             || {
                 let rows = states.chunks_exact(dim).zip(momenta.chunks_exact_mut(dim));
-                for ((state, momentum), gradient) in rows.zip(gradient.chunks_exact(dim)) {
-                    slow(state, momentum, gradient, reference, brake);
+                for (row, ((state, momentum), gradient)) in rows.zip(gradient.chunks_exact(dim)).enumerate() {
+                    slow(state, momentum, gradient, reference, self.brake(pulls.as_deref(), row));
                 }
             },
         );
@@ -138,22 +138,42 @@ impl Push {
         gradient: &Array2<f64>,
     ) {
         let dim = states.ncols().max(1);
+        let pulls = self.shaped(reference, states, momenta);
         let (states, momenta, gradient) = (slice_mut(states), slice_mut(momenta), slice(gradient));
-        let brake = self.brake();
         dispatch(
             #[inline(always)]
             || {
                 let rows = states.chunks_exact_mut(dim).zip(momenta.chunks_exact_mut(dim));
-                for ((state, momentum), gradient) in rows.zip(gradient.chunks_exact(dim)) {
+                for (row, ((state, momentum), gradient)) in rows.zip(gradient.chunks_exact(dim)).enumerate() {
+                    let brake = self.brake(pulls.as_deref(), row);
                     move_on(state, momentum, gradient, reference, brake, self.drift);
                 }
             },
         );
     }
 
+    /// The part of the kick that is the reference's own, where it is no normal distribution: its slopes are taken from the momenta
+    /// here, or the answer says by what the fused loops have to multiply each chain's pull.
+    fn shaped(
+        self,
+        reference: &Reference,
+        states: &Array2<f64>,
+        momenta: &mut Array2<f64>,
+    ) -> Option<Vec<f64>> {
+        if self.beta == 1.0 {
+            return None;
+        }
+        if let Some(slopes) = reference.slopes(states) {
+            momenta.scaled_add(-self.kick * (1.0 - self.beta), &slopes);
+        }
+        reference.pulls(states)
+    }
+
     /// ε (1−β) and ε β: what (x − centre)/s and s ∇E take from the momentum.
-    fn brake(self) -> (f64, f64) {
-        (self.kick * (1.0 - self.beta), self.kick * self.beta)
+    #[inline(always)]
+    fn brake(self, pulls: Option<&[f64]>, row: usize) -> (f64, f64) {
+        let pull = pulls.map_or(1.0, |pulls| pulls[row]);
+        (self.kick * (1.0 - self.beta) * pull, self.kick * self.beta)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Markov steps on continuous spaces that leave log f_β = (1−β) log f₀ + β log f₁ invariant.
 //!
 //! A kernel moves a block of [`Walkers`] with everything it knows about them cached; it asks the [`Ends`] of the path for new
-//! values. To add one: a file with a type that implements [`Kernel`] and its `mod` line. Gibbs kernels need a model's structure
+//! values. To add one: a file with a type that implements [`Kernel`], its `mod` line, and its name in
+//! [`KernelChoice`]. Gibbs kernels need a model's structure
 //! and live with the paths that have it.
 
 use std::fmt;
@@ -9,91 +10,20 @@ use std::fmt;
 use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::math::random::Generator;
-use crate::math::simd::dispatch;
 
+mod choice;
+mod elliptical_slice;
 mod hmc;
 mod mala;
 mod random_walk;
+pub mod reference;
 
+pub use choice::{KernelChoice, ReferenceChoice};
+pub use elliptical_slice::EllipticalSlice;
 pub use hmc::Hmc;
 pub use mala::Mala;
 pub use random_walk::RandomWalk;
-
-/// f₀ of a geometric path: independent normals, or uniform on a box.
-#[derive(Clone, Debug)]
-pub struct Reference {
-    centre: Vec<f64>,
-    scales: Vec<f64>,
-    /// 1/scale for normals; 0 on a box, where log f₀ is flat.
-    rates: Vec<f64>,
-    /// log f₀ where it is highest.
-    log_peak: f64,
-    bounds: Option<(Vec<f64>, Vec<f64>)>,
-}
-
-impl Reference {
-    /// N(centre, spread²) in each coordinate.
-    #[must_use]
-    pub fn normal(centre: Vec<f64>, spread: Vec<f64>) -> Self {
-        let half_log_2pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
-        Self {
-            rates: spread.iter().map(|s| 1.0 / s).collect(),
-            log_peak: -spread.iter().map(|s| s.ln() + half_log_2pi).sum::<f64>(),
-            centre,
-            scales: spread,
-            bounds: None,
-        }
-    }
-
-    /// Uniform between `lower` and `upper`.
-    #[must_use]
-    pub fn uniform(lower: Vec<f64>, upper: Vec<f64>, scales: Vec<f64>) -> Self {
-        Self {
-            centre: vec![0.0; lower.len()],
-            rates: vec![0.0; lower.len()],
-            log_peak: -lower.iter().zip(&upper).map(|(l, u)| (u - l).ln()).sum::<f64>(),
-            scales,
-            bounds: Some((lower, upper)),
-        }
-    }
-
-    /// log f₀(xᵢ) of each row of an array in standard layout.
-    fn log_densities(&self, states: &Array2<f64>) -> Array1<f64> {
-        let mut values = Array1::from_elem(states.nrows(), self.log_peak);
-        if self.bounds.is_some() {
-            return values;
-        }
-        let dim = states.ncols().max(1);
-        let rows = states.as_slice().expect("states are in standard layout").chunks_exact(dim);
-        let (centre, rates) = (&self.centre[..], &self.rates[..]);
-        let mut distances = vec![0.0; dim];
-        dispatch(
-            #[inline(always)]
-            || {
-                for (value, state) in values.iter_mut().zip(rows) {
-                    let from_centre = state.iter().zip(centre).zip(rates);
-                    for (distance, ((x, c), rate)) in distances.iter_mut().zip(from_centre) {
-                        *distance = (x - c) * rate;
-                    }
-                    *value -= 0.5 * sum_of_squares(&distances);
-                }
-            },
-        );
-        values
-    }
-
-    /// A scale for each coordinate: proposals are made in units of it.
-    #[must_use]
-    pub fn scales(&self) -> &[f64] {
-        &self.scales
-    }
-
-    /// The box that states stay in, (lower, upper), if there is one.
-    #[must_use]
-    pub fn bounds(&self) -> Option<(&[f64], &[f64])> {
-        self.bounds.as_ref().map(|(lower, upper)| (&lower[..], &upper[..]))
-    }
-}
+pub use reference::Reference;
 
 /// Σ xᵢ², for a caller inside [`dispatch`].
 #[inline(always)]
@@ -169,6 +99,16 @@ pub trait Kernel: Send + Sync + fmt::Debug {
 
     /// The acceptance that step sizes are tuned to.
     fn target_acceptance(&self) -> f64;
+
+    /// Whether it has a step size.
+    fn has_step_size(&self) -> bool {
+        true
+    }
+
+    /// Whether it leaves f_β alone only where f₀ is normal.
+    fn needs_normal_reference(&self) -> bool {
+        false
+    }
 
     /// One reversible step of every walker at β with step size `scale`.
     fn step(

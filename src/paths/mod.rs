@@ -11,8 +11,9 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub use crate::kernels::StepStats;
+use crate::kernels::{KernelChoice, ReferenceChoice};
 use crate::math::Stream;
 use crate::models::tails::tails;
 use crate::models::{Model, Space};
@@ -79,13 +80,35 @@ pub trait Path: Send + Sync + fmt::Debug {
         None
     }
 
+    /// How many chains a pilot needs to fit what the path fits to it.
+    fn pilot_chains(&self) -> usize {
+        PILOT_CHAINS
+    }
+
     /// The kernel, in words.
     fn kernel(&self) -> String;
+
+    /// The reference, in words, where there is more than one kind.
+    fn reference(&self) -> Option<String> {
+        None
+    }
 
     /// Why the reference may serve badly, where the path knows (see the warnings of an estimate).
     fn base_rates_guessed(&self) -> bool {
         false
     }
+}
+
+/// Chains of a pilot, where a path does not ask for more.
+pub(crate) const PILOT_CHAINS: usize = 128;
+
+/// What a person chose of a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// The Markov step.
+    pub kernel: KernelChoice,
+    /// Where chains start.
+    pub reference: ReferenceChoice,
 }
 
 /// What a pilot run saw, for [`Path::tuned`].
@@ -215,8 +238,31 @@ const FAST: &[Builder] = &[rbm::for_model, ising::for_model, pairwise::for_model
 /// RBM so large that rounding alone would decide its log-weights, [`Error::NotNormalisable`](crate::Error::NotNormalisable) for a
 /// density on ℝᵈ whose tails are too heavy to have an integral.
 pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> Result<Arc<dyn Path>> {
+    chosen(model, data, Choices::default())
+}
+
+/// As [`for_model`], with the kernel and the reference that were chosen: with any but automatic ones the geometric path.
+///
+/// # Errors
+/// As [`for_model`]; [`Error::Setting`] for a choice that does not apply.
+pub fn chosen(
+    model: &Arc<dyn Model>,
+    data: Option<ArrayView2<'_, f64>>,
+    choices: Choices,
+) -> Result<Arc<dyn Path>> {
     if let Some(data) = data {
         model.space().check(data)?;
+    }
+    if choices != Choices::default() {
+        if model.space().values().is_some() {
+            let expected = "the model's space is finite, where chains move by Gibbs steps; leave it out";
+            return Err(match choices.kernel {
+                KernelChoice::Auto => Error::setting("--reference", choices.reference.name(), expected),
+                kernel => Error::setting("--kernel", kernel.name(), expected),
+            });
+        }
+        check_tails(&**model)?;
+        return Ok(Arc::new(geometric::GeometricPath::chosen(Arc::clone(model), data, choices)?));
     }
     if let Some(path) = FAST.iter().find_map(|build| build(model, data)) {
         return path;

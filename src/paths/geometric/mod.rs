@@ -2,27 +2,45 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
-use rand::RngExt;
-use rand_distr::{Distribution, StandardNormal};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
-use super::{Counts, Ensemble, Move, Path, Pilot, RungStats, StepStats, sibling, sibling_mut};
-use crate::error::Result;
-use crate::kernels::{Ends, Hmc, Kernel, RandomWalk, Reference, Walkers, mix};
+use super::{Choices, Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
+use crate::error::{Error, Result};
+use crate::kernels::{
+    EllipticalSlice, Ends, Hmc, Kernel, KernelChoice, Mala, RandomWalk, Reference, ReferenceChoice, Walkers,
+    mix,
+};
 use crate::math::Stream;
 use crate::math::random::Generator;
 use crate::models::{Domain, Model, Space};
 
-/// log f_β = (1−β) log f₀ + β log f₁, f₀ a normalised product of normals, or uniform on the model's box.
+mod clusters;
+mod ends;
+mod fit;
+mod step_size;
+
+use ends::Counted;
+use fit::Form;
+use step_size::StepSize;
+
+/// Fits after which the kind of the reference is settled, so that step sizes are measured in the units that they are used in.
+const FITS: usize = 3;
+/// Most chains of a pilot that fits a reference with many parameters.
+const MOST_PILOTS: usize = 1024;
+
+/// log f_β = (1−β) log f₀ + β log f₁, f₀ normalised: on ℝᵈ a normal, a mixture of normals or Student's t, else uniform on a box.
 ///
-/// On ℝᵈ the reference is N(0, 1) in every coordinate until it is fitted to data or a pilot: mean and 1.2 standard deviations.
-/// The kernel is HMC where the model has a gradient and random-walk Metropolis otherwise, with a step size that depends on β
+/// On ℝᵈ the reference is N(0, 1) in every coordinate until it is fitted to data or a pilot: mean and 1.2 standard deviations; with
+/// correlations, modes or heavy tails where these describe half of the states plainly better when fitted to the other half, or where
+/// they are asked for. A mixture keeps a fifth of its mass in independent normals, for modes that the states lost.
+/// The kernel, unless another is asked for, is HMC where the model has a gradient and random-walk Metropolis otherwise, with a step size that depends on β
 /// and is fitted to the pilots' acceptance.
 #[derive(Clone, Debug)]
 pub struct GeometricPath {
     shared: Arc<Shared>,
     kernel: Arc<dyn Kernel>,
     step_size: Arc<StepSize>,
+    reference: ReferenceChoice,
     fitted_to_data: bool,
 }
 
@@ -35,6 +53,12 @@ struct Shared {
     spread: Vec<f64>,
     /// Those that the first fit gave: later fits may have lost modes that it still saw.
     explored: Option<(Vec<f64>, Vec<f64>)>,
+    /// What else f₀ is on ℝᵈ.
+    form: Form,
+    /// How often it was fitted.
+    fits: usize,
+    /// Standard deviations of independent normals that stand in for it.
+    wide: Option<Vec<f64>>,
 }
 
 impl GeometricPath {
@@ -44,10 +68,32 @@ impl GeometricPath {
     /// For a model on a finite space.
     #[must_use]
     pub fn new(model: Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> Self {
+        Self::chosen(model, data, Choices::default()).expect("what is automatic applies")
+    }
+
+    /// The path with the kernel and the kind of reference that were chosen.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where one of them does not apply: gradients that the model does not have, normals on a box, elliptical
+    /// slices of what is not normal.
+    ///
+    /// # Panics
+    /// For a model on a finite space.
+    pub fn chosen(
+        model: Arc<dyn Model>,
+        data: Option<ArrayView2<'_, f64>>,
+        choices: Choices,
+    ) -> Result<Self> {
         let space = model.space();
         assert!(space.values().is_none(), "this path is for continuous spaces");
-        let kernel: Arc<dyn Kernel> =
-            if model.gradient().is_some() { Arc::new(Hmc::default()) } else { Arc::new(RandomWalk) };
+        check(&*model, choices)?;
+        let kernel: Arc<dyn Kernel> = match choices.kernel {
+            KernelChoice::Auto if model.gradient().is_none() => Arc::new(RandomWalk),
+            KernelChoice::Auto | KernelChoice::Hmc => Arc::new(Hmc::default()),
+            KernelChoice::Mala => Arc::new(Mala),
+            KernelChoice::RandomWalk => Arc::new(RandomWalk),
+            KernelChoice::EllipticalSlice => Arc::new(EllipticalSlice),
+        };
         let (centre, spread) = match &space.domain {
             Domain::Box { lower, upper } => (
                 lower.iter().zip(upper).map(|(l, u)| 0.5 * (l + u)).collect(),
@@ -55,16 +101,27 @@ impl GeometricPath {
             ),
             _ => (vec![0.0; space.dim], vec![1.0; space.dim]),
         };
-        let mut shared = Shared { model, space, centre, spread, explored: None };
+        let mut shared = Shared {
+            model,
+            space,
+            centre,
+            spread,
+            explored: None,
+            form: Form::Diagonal,
+            fits: 0,
+            wide: None,
+        };
+        let reference = choices.reference;
         if let Some(data) = data {
-            shared.fit(data);
+            shared.fit(data, reference, kernel.needs_normal_reference());
         }
-        Self {
+        Ok(Self {
             shared: Arc::new(shared),
             kernel,
             step_size: Arc::new(StepSize::constant(0.5)),
+            reference,
             fitted_to_data: data.is_some_and(|data| data.nrows() > 1),
-        }
+        })
     }
 
     /// The same path with another kernel.
@@ -82,7 +139,7 @@ impl GeometricPath {
     pub fn with_reference(mut self, centre: Vec<f64>, spread: Vec<f64>) -> Self {
         assert!(centre.len() == self.shared.space.dim && spread.len() == centre.len(), "one per coordinate");
         assert!(spread.iter().all(|s| *s > 0.0) && centre.iter().all(|c| c.is_finite()), "a proper normal");
-        self.shared = Arc::new(Shared { centre, spread, ..(*self.shared).clone() });
+        self.shared = Arc::new(Shared { centre, spread, form: Form::Diagonal, ..(*self.shared).clone() });
         self.fitted_to_data = true;
         self
     }
@@ -119,18 +176,15 @@ impl GeometricPath {
 }
 
 impl Shared {
-    /// Fits f₀ to rows of states: mean and 1.2 standard deviations. A box keeps its uniform reference.
-    fn fit(&mut self, states: ArrayView2<'_, f64>) {
+    /// Fits f₀ to rows of states. A box keeps its uniform reference.
+    fn fit(&mut self, states: ArrayView2<'_, f64>, choice: ReferenceChoice, normal_only: bool) {
         if self.space.domain != Domain::Real || states.nrows() < 2 {
             return;
         }
-        for (i, column) in states.axis_iter(Axis(1)).enumerate() {
-            let mean = column.mean().unwrap_or(0.0);
-            let variance = column.mapv(|x| (x - mean).powi(2)).sum() / (column.len() - 1) as f64;
-            self.centre[i] = mean;
-            // A coordinate that never varied would make a reference without width.
-            self.spread[i] = 1.2 * variance.sqrt().max(1e-6 * (1.0 + mean.abs()));
-        }
+        let settled = (self.fits >= FITS).then_some(&self.form);
+        self.form = fit::fit(states, choice, normal_only, settled);
+        self.fits += 1;
+        (self.centre, self.spread) = fit::moments(states);
         if self.explored.is_none() {
             self.explored = Some((self.centre.clone(), self.spread.clone()));
         }
@@ -141,7 +195,10 @@ impl Shared {
             Domain::Box { lower, upper } => {
                 Reference::uniform(lower.clone(), upper.clone(), self.spread.clone())
             }
-            _ => Reference::normal(self.centre.clone(), self.spread.clone()),
+            _ => match &self.wide {
+                Some(wide) => self.form.plain(&self.centre, wide),
+                None => self.form.reference(&self.centre, &self.spread),
+            },
         }
     }
 }
@@ -156,21 +213,17 @@ impl Path for GeometricPath {
     }
 
     fn sample_reference(&self, chains: usize, stream: Stream) -> Box<dyn Ensemble> {
-        let mut generator = stream.child(0).generator();
-        let shared = &self.shared;
-        let states = Array2::from_shape_fn((chains, shared.space.dim), |(_, i)| {
-            if let Domain::Box { lower, upper } = &shared.space.domain {
-                return lower[i] + (upper[i] - lower[i]) * generator.random::<f64>();
-            }
-            let noise: f64 = StandardNormal.sample(&mut generator);
-            shared.centre[i] + shared.spread[i] * noise
-        });
+        let states = self.shared.reference().sample(chains, &mut stream.child(0).generator());
         self.block(states, stream)
     }
 
     fn adopt(&self, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Box<dyn Ensemble>> {
         self.shared.space.check(states)?;
-        Ok(self.block(states.to_owned(), stream))
+        let states = match self.shared.reference().frame() {
+            Some(frame) => frame.inward(states),
+            None => states.to_owned(),
+        };
+        Ok(self.block(states, stream))
     }
 
     fn tuned(&self, pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
@@ -180,7 +233,13 @@ impl Path for GeometricPath {
         }
         if !self.fitted_to_data {
             let mut shared = (*self.shared).clone();
-            shared.fit(pilot.states);
+            shared.fit(pilot.states, self.reference, self.kernel.needs_normal_reference());
+            if shared.form.choice() != self.shared.form.choice() {
+                // Step sizes keep their lengths where the units change.
+                let growth =
+                    shared.form.log_unit(&shared.spread) - self.shared.form.log_unit(&self.shared.spread);
+                tuned.step_size = Arc::new(tuned.step_size.divided(growth.exp()));
+            }
             tuned.shared = Arc::new(shared);
         }
         Some(Arc::new(tuned))
@@ -194,6 +253,7 @@ impl Path for GeometricPath {
     }
 
     fn finer(&self) -> Option<Arc<dyn Path>> {
+        self.kernel.has_step_size().then_some(())?;
         Some(Arc::new(Self { step_size: Arc::new(self.step_size.divided(4.0)), ..self.clone() }))
     }
 
@@ -208,82 +268,68 @@ impl Path for GeometricPath {
                 *wide = wide.max((centre[i] - first_centre[i]).abs() + first_spread[i]);
             }
         }
-        Some(Arc::new(self.with_spread(wide)))
+        if matches!(self.shared.form, Form::Diagonal) {
+            return Some(Arc::new(self.with_spread(wide)));
+        }
+        if self.kernel.needs_normal_reference() {
+            // Elliptical slices need a normal that is round where chains live, so the chains come out of their frame.
+            let shared = Shared { form: Form::Diagonal, spread: wide, ..(*self.shared).clone() };
+            return Some(Arc::new(Self { shared: Arc::new(shared), ..self.clone() }));
+        }
+        let shared = Shared { wide: Some(wide), ..(*self.shared).clone() };
+        Some(Arc::new(Self { shared: Arc::new(shared), ..self.clone() }))
+    }
+
+    fn pilot_chains(&self) -> usize {
+        let usual = super::PILOT_CHAINS;
+        if self.fitted_to_data {
+            return usual;
+        }
+        self.shared.form.states(self.shared.space.dim).clamp(usual, MOST_PILOTS)
     }
 
     fn kernel(&self) -> String {
         self.kernel.name().into()
     }
-}
 
-/// The step size as a function of β: its logarithm is linear between knots.
-#[derive(Clone, Debug, PartialEq)]
-struct StepSize {
-    knots: Vec<(f64, f64)>,
-}
-
-impl StepSize {
-    fn constant(scale: f64) -> Self {
-        Self { knots: vec![(0.0, scale.ln())] }
-    }
-
-    fn divided(&self, factor: f64) -> Self {
-        Self { knots: self.knots.iter().map(|(beta, log)| (*beta, log - factor.ln())).collect() }
-    }
-
-    /// Through the adapted step sizes of a pilot, each averaged with its neighbours over a tenth of the rungs.
-    fn fitted(rungs: &[RungStats]) -> Option<Self> {
-        let logs: Vec<(f64, f64)> =
-            rungs.iter().filter_map(|rung| Some((rung.beta, rung.step.mean_scale()?.ln()))).collect();
-        let reach = logs.len() / 20;
-        let knots: Vec<(f64, f64)> = (0..logs.len())
-            .map(|k| {
-                let near = &logs[k.saturating_sub(reach)..(k + reach + 1).min(logs.len())];
-                (logs[k].0, near.iter().map(|(_, log)| log).sum::<f64>() / near.len() as f64)
-            })
-            .collect();
-        (!knots.is_empty()).then_some(Self { knots })
-    }
-
-    fn at(&self, beta: f64) -> f64 {
-        let after = self.knots.partition_point(|(knot, _)| *knot < beta);
-        let log = if after == 0 {
-            self.knots[0].1
-        } else if after == self.knots.len() {
-            self.knots[after - 1].1
-        } else {
-            let ((b0, y0), (b1, y1)) = (self.knots[after - 1], self.knots[after]);
-            y0 + (y1 - y0) * (beta - b0) / (b1 - b0)
-        };
-        log.exp()
+    fn reference(&self) -> Option<String> {
+        Some(match &self.shared.space.domain {
+            Domain::Box { .. } => "uniform on the box".into(),
+            _ => match &self.shared.form {
+                Form::Diagonal => "independent normals".into(),
+                Form::Full(_) => "a normal distribution with correlations".into(),
+                Form::Student { freedom, .. } => format!("Student's t with {freedom} degrees of freedom"),
+                Form::Mixture { components, .. } => {
+                    format!("a mixture of {} normals", components.parts().len())
+                }
+            },
+        })
     }
 }
 
-/// Both ends of the path, counting what they are asked.
-struct Counted {
-    model: Arc<dyn Model>,
-    reference: Reference,
-    counts: Counts,
-}
-
-impl Ends for Counted {
-    fn reference(&self) -> &Reference {
-        &self.reference
+/// Refuses a kernel or a reference that does not apply.
+fn check(model: &dyn Model, Choices { kernel, reference }: Choices) -> Result<()> {
+    let real = model.space().domain == Domain::Real;
+    let refuse_kernel = |expected: &str| Err(Error::setting("--kernel", kernel.name(), expected));
+    match kernel {
+        KernelChoice::Hmc | KernelChoice::Mala if model.gradient().is_none() => {
+            return refuse_kernel("the model has no gradient; random-walk and elliptical-slice need none");
+        }
+        KernelChoice::EllipticalSlice if !real => {
+            return refuse_kernel("elliptical slices need a normal reference, and the model lives on a box");
+        }
+        _ => {}
     }
-
-    fn evaluate(&mut self, states: ArrayView2<'_, f64>) -> Array1<f64> {
-        self.counts.energy_evaluations += states.nrows() as u64;
-        -self.model.energy(states)
-    }
-
-    fn evaluate_with_gradient(&mut self, states: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
-        self.counts.energy_evaluations += states.nrows() as u64;
-        self.counts.gradient_evaluations += states.nrows() as u64;
-        let model = self.model.gradient().expect("kernels with gradients are for models that have them");
-        let (energy, gradient) = model.energy_and_gradient(states);
-        let gradient =
-            if gradient.is_standard_layout() { gradient } else { gradient.as_standard_layout().into_owned() };
-        (-energy, gradient)
+    let refuse = |expected: &str| Err(Error::setting("--reference", reference.name(), expected));
+    match reference {
+        ReferenceChoice::Auto => Ok(()),
+        ReferenceChoice::Uniform if real => refuse("the model's space has no bounds; uniform is for boxes"),
+        ReferenceChoice::Uniform => Ok(()),
+        _ if !real => refuse("the model lives on a box, where the reference is uniform"),
+        ReferenceChoice::Mixture | ReferenceChoice::Student if kernel == KernelChoice::EllipticalSlice => {
+            refuse("elliptical slices need a normal reference: diagonal or full")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -361,7 +407,10 @@ impl Ensemble for GeometricEnsemble {
     }
 
     fn states(&self) -> Array2<f64> {
-        self.walkers.states.clone()
+        match self.ends.reference().frame() {
+            Some(frame) => frame.outward(self.walkers.states.view()),
+            None => self.walkers.states.clone(),
+        }
     }
 
     fn counts(&self) -> Counts {
