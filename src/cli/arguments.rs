@@ -99,7 +99,8 @@ pub(crate) struct Walk {
     /// random-walk]
     #[arg(long, value_name = "NAME", value_parser = kernel)]
     kernel: Option<KernelChoice>,
-    /// Where chains start on a continuous space: diagonal, full, mixture, student or uniform [default: what fits pilots or data best]
+    /// Where chains start on a continuous space: diagonal, full, mixture, student or uniform [default: diagonal, or
+    /// full where that plainly fits pilots or data better, up to 32 dimensions]
     #[arg(long, value_name = "NAME", value_parser = reference)]
     reference: Option<ReferenceChoice>,
     /// Confidence level of the interval

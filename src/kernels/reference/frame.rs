@@ -53,6 +53,12 @@ impl Frame {
         out
     }
 
+    /// m.
+    #[must_use]
+    pub fn origin(&self) -> &Array1<f64> {
+        &self.origin
+    }
+
     /// L.
     #[must_use]
     pub fn factor(&self) -> &Cholesky {

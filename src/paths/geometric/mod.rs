@@ -31,8 +31,8 @@ const MOST_PILOTS: usize = 1024;
 /// log f_β = (1−β) log f₀ + β log f₁, f₀ normalised: on ℝᵈ a normal, a mixture of normals or Student's t, else uniform on a box.
 ///
 /// On ℝᵈ the reference is N(0, 1) in every coordinate until it is fitted to data or a pilot: mean and 1.2 standard deviations; with
-/// correlations, modes or heavy tails where these describe half of the states plainly better when fitted to the other half, or where
-/// they are asked for. A mixture keeps a fifth of its mass in independent normals, for modes that the states lost.
+/// correlations where these describe half of the states plainly better when fitted to the other half; with modes or heavy tails where
+/// these are asked for. A mixture keeps a fifth of its mass in independent normals, for modes that the states lost.
 /// The kernel, unless another is asked for, is HMC where the model has a gradient and random-walk Metropolis otherwise, with a step size that depends on β
 /// and is fitted to the pilots' acceptance.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ struct Shared {
     centre: Vec<f64>,
     spread: Vec<f64>,
     /// Those that the first fit gave: later fits may have lost modes that it still saw.
-    explored: Option<(Vec<f64>, Vec<f64>)>,
+    explored: Option<(Vec<f64>, Vec<f64>, Form)>,
     /// What else f₀ is on ℝᵈ.
     form: Form,
     /// How often it was fitted.
@@ -113,7 +113,7 @@ impl GeometricPath {
         };
         let reference = choices.reference;
         if let Some(data) = data {
-            shared.fit(data, reference, kernel.needs_normal_reference());
+            shared.fit(data, reference);
         }
         Ok(Self {
             shared: Arc::new(shared),
@@ -177,16 +177,16 @@ impl GeometricPath {
 
 impl Shared {
     /// Fits f₀ to rows of states. A box keeps its uniform reference.
-    fn fit(&mut self, states: ArrayView2<'_, f64>, choice: ReferenceChoice, normal_only: bool) {
+    fn fit(&mut self, states: ArrayView2<'_, f64>, choice: ReferenceChoice) {
         if self.space.domain != Domain::Real || states.nrows() < 2 {
             return;
         }
         let settled = (self.fits >= FITS).then_some(&self.form);
-        self.form = fit::fit(states, choice, normal_only, settled);
+        self.form = fit::fit(states, choice, settled);
         self.fits += 1;
         (self.centre, self.spread) = fit::moments(states);
         if self.explored.is_none() {
-            self.explored = Some((self.centre.clone(), self.spread.clone()));
+            self.explored = Some((self.centre.clone(), self.spread.clone(), self.form.clone()));
         }
     }
 
@@ -233,7 +233,7 @@ impl Path for GeometricPath {
         }
         if !self.fitted_to_data {
             let mut shared = (*self.shared).clone();
-            shared.fit(pilot.states, self.reference, self.kernel.needs_normal_reference());
+            shared.fit(pilot.states, self.reference);
             if shared.form.choice() != self.shared.form.choice() {
                 // Step sizes keep their lengths where the units change.
                 let growth =
@@ -263,7 +263,7 @@ impl Path for GeometricPath {
         }
         let Shared { centre, spread, explored, .. } = self.shared.as_ref();
         let mut wide: Vec<f64> = spread.iter().map(|spread| 3.0 * spread).collect();
-        if let Some((first_centre, first_spread)) = explored {
+        if let Some((first_centre, first_spread, _)) = explored {
             for (i, wide) in wide.iter_mut().enumerate() {
                 *wide = wide.max((centre[i] - first_centre[i]).abs() + first_spread[i]);
             }
@@ -271,10 +271,13 @@ impl Path for GeometricPath {
         if matches!(self.shared.form, Form::Diagonal) {
             return Some(Arc::new(self.with_spread(wide)));
         }
-        if self.kernel.needs_normal_reference() {
-            // Elliptical slices need a normal that is round where chains live, so the chains come out of their frame.
-            let shared = Shared { form: Form::Diagonal, spread: wide, ..(*self.shared).clone() };
-            return Some(Arc::new(Self { shared: Arc::new(shared), ..self.clone() }));
+        if let Form::Full { .. } = self.shared.form {
+            let (first_centre, first_spread, first) = explored.as_ref()?;
+            let form = self.shared.form.widened_within(first, first_centre, first_spread)?;
+            let growth = form.log_unit(spread) - self.shared.form.log_unit(spread);
+            let step_size = Arc::new(self.step_size.divided(growth.exp()));
+            let shared = Arc::new(Shared { form, ..(*self.shared).clone() });
+            return Some(Arc::new(Self { shared, step_size, ..self.clone() }));
         }
         let shared = Shared { wide: Some(wide), ..(*self.shared).clone() };
         Some(Arc::new(Self { shared: Arc::new(shared), ..self.clone() }))
@@ -297,7 +300,7 @@ impl Path for GeometricPath {
             Domain::Box { .. } => "uniform on the box".into(),
             _ => match &self.shared.form {
                 Form::Diagonal => "independent normals".into(),
-                Form::Full(_) => "a normal distribution with correlations".into(),
+                Form::Full { .. } => "a normal distribution with correlations".into(),
                 Form::Student { freedom, .. } => format!("Student's t with {freedom} degrees of freedom"),
                 Form::Mixture { components, .. } => {
                     format!("a mixture of {} normals", components.parts().len())
@@ -322,9 +325,8 @@ fn check(model: &dyn Model, Choices { kernel, reference }: Choices) -> Result<()
     }
     let refuse = |expected: &str| Err(Error::setting("--reference", reference.name(), expected));
     match reference {
-        ReferenceChoice::Auto => Ok(()),
         ReferenceChoice::Uniform if real => refuse("the model's space has no bounds; uniform is for boxes"),
-        ReferenceChoice::Uniform => Ok(()),
+        ReferenceChoice::Auto | ReferenceChoice::Uniform => Ok(()),
         _ if !real => refuse("the model lives on a box, where the reference is uniform"),
         ReferenceChoice::Mixture | ReferenceChoice::Student if kernel == KernelChoice::EllipticalSlice => {
             refuse("elliptical slices need a normal reference: diagonal or full")
