@@ -44,7 +44,7 @@ pub trait Path: Send + Sync + fmt::Debug {
     /// Chains put at given states, rows of the model's space: for reverse runs and for resuming.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) for rows outside the space.
+    /// [`Error::Data`] for rows outside the space.
     fn adopt(&self, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Box<dyn Ensemble>>;
 
     /// The same path with reference and kernel fitted to what a pilot saw; `None` when there is nothing to fit.
@@ -234,8 +234,8 @@ const FAST: &[Builder] = &[rbm::for_model, ising::for_model, pairwise::for_model
 /// The best path for `model`, its reference fitted to `data` (rows of the model's space) where given.
 ///
 /// # Errors
-/// [`Error::Data`](crate::Error::Data) for data outside the space, [`Error::NotApplicable`](crate::Error::NotApplicable) for an
-/// RBM so large that rounding alone would decide its log-weights, [`Error::NotNormalisable`](crate::Error::NotNormalisable) for a
+/// [`Error::Data`] for data outside the space, [`Error::NotApplicable`] for an
+/// RBM so large that rounding alone would decide its log-weights, [`Error::NotNormalisable`] for a
 /// density on ℝᵈ whose tails are too heavy to have an integral.
 pub fn for_model(model: &Arc<dyn Model>, data: Option<ArrayView2<'_, f64>>) -> Result<Arc<dyn Path>> {
     chosen(model, data, Choices::default())
