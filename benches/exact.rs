@@ -330,7 +330,7 @@ fn against_blocked_products() {
 }
 
 /// log Σ_h exp(c·h + Σᵢ softplus(bᵢ + (Wh)ᵢ)), 256 hidden states to a matrix product. The bias is a column that is always on.
-fn blocked<T: products::Real + Default + Send + Sync>(
+fn blocked<T: lnz::math::real::Real + Default + Send + Sync>(
     rbm: &Rbm,
     of: impl Fn(f64) -> T + Sync,
     sum_softplus: impl Fn(&[T]) -> f64 + Sync,

@@ -129,7 +129,7 @@ fn normals(shape: &[usize], scale: f64, seed: u64) -> ArrayD<f64> {
 fn layer(graph: &mut Graph, x: &Value, inner: usize, outer: usize) -> Value {
     let weights = graph.constant("weight", normals(&[inner, outer], 1.0 / (inner as f64).sqrt(), 1));
     let bias = graph.constant("bias", normals(&[outer], 0.1, 2));
-    graph.linear(x, &weights, Some(&bias)).unwrap()
+    graph.linear(x, &weights, Some(&bias), false).unwrap()
 }
 
 fn perceptron(inputs: usize, width: usize) -> Network {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lnz::io::{self, ModelOptions, RunRecord, WeightsLayout};
 use lnz::models::gaussian_rbm::Convention;
+use lnz::models::network::{Function, Output};
 use lnz::models::{self, Base, CommandModel, GaussianRbm, Model, Tilt, Tilted, Units, builtin};
 use lnz::{Error, Result};
 
@@ -83,6 +84,16 @@ pub(crate) struct Options {
     /// How sigma scales a Gaussian RBM's weights: cho (v W h / sigma²) or hinton (v W h / sigma) [default: cho]
     #[arg(long, value_enum)]
     grbm_convention: Option<ConventionChoice>,
+    /// What a network's output means: an energy, a log-density (minus the energy), or logits f of classes, of which
+    /// E(x) = -log sum exp f(x) [default: energy]
+    #[arg(long = "output", value_enum)]
+    meaning: Option<OutputChoice>,
+    /// With --output logits: the energy -f_y(x) of this class alone, so that Z_y over the sum of all is p(y)
+    #[arg(long, value_name = "Y", requires = "meaning", value_parser = class, allow_negative_numbers = true)]
+    class: Option<usize>,
+    /// Reads arrays `0.weight`, `0.bias`, `2.weight`, … as a perceptron with this function between its layers
+    #[arg(long, value_enum)]
+    activation: Option<ActivationChoice>,
     /// Divides the energy by T, of an RBM the joint energy of visible and hidden units
     #[arg(long, value_name = "T", default_value = "1", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) temperature: f64,
@@ -98,6 +109,51 @@ pub(crate) struct Options {
     recorded: Option<Tilt>,
     #[arg(skip)]
     loaded: Loaded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum OutputChoice {
+    Energy,
+    LogDensity,
+    Logits,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ActivationChoice {
+    Relu,
+    LeakyRelu,
+    Elu,
+    Selu,
+    Silu,
+    Gelu,
+    Softplus,
+    Softsign,
+    Sigmoid,
+    Tanh,
+}
+
+impl ActivationChoice {
+    fn function(self) -> Function {
+        match self {
+            Self::Relu => Function::LeakyRelu { slope: 0.0 },
+            Self::LeakyRelu => Function::LeakyRelu { slope: 0.01 },
+            Self::Elu => Function::Elu { alpha: 1.0, scale: 1.0, width: 1.0 },
+            Self::Selu => {
+                Function::Elu { alpha: 1.673_263_242_354_377_2, scale: 1.050_700_987_355_480_5, width: 1.0 }
+            }
+            Self::Silu => Function::Silu,
+            Self::Gelu => Function::Gelu,
+            Self::Softplus => Function::Softplus,
+            Self::Softsign => Function::Softsign,
+            Self::Sigmoid => Function::Sigmoid,
+            Self::Tanh => Function::Tanh,
+        }
+    }
+}
+
+/// A class, counted from 0.
+fn class(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "must be a class, counted from 0".into())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -226,6 +282,8 @@ impl Options {
             ("--weights-layout", self.weights_layout.is_some()),
             ("--units", self.units.is_some()),
             ("--grbm-convention", self.grbm_convention.is_some()),
+            ("--output", self.meaning.is_some()),
+            ("--activation", self.activation.is_some()),
         ];
         if let Some((option, _)) = stated.iter().find(|(_, stated)| *stated) {
             return Err(setting(
@@ -235,6 +293,20 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    /// What --output and --class say.
+    fn output(&self) -> Result<Option<Output>> {
+        Ok(match (self.meaning, self.class) {
+            (Some(OutputChoice::Logits), Some(class)) => Some(Output::Class(class)),
+            (_, Some(class)) => {
+                return Err(setting("--class", class, "classes have logits; say --output logits"));
+            }
+            (Some(OutputChoice::Energy), None) => Some(Output::Energy),
+            (Some(OutputChoice::LogDensity), None) => Some(Output::LogDensity),
+            (Some(OutputChoice::Logits), None) => Some(Output::Logits),
+            (None, None) => None,
+        })
     }
 
     fn reference(&self, name: &str) -> Result<Source> {
@@ -259,6 +331,8 @@ impl Options {
                 ConventionChoice::Cho => Convention::Cho,
                 ConventionChoice::Hinton => Convention::Hinton,
             }),
+            output: self.output()?,
+            activation: self.activation.map(ActivationChoice::function),
         };
         let loaded = io::read_model(path, &options).map_err(|error| hint(error, name))?;
         let mut warnings = Vec::new();

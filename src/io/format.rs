@@ -11,6 +11,7 @@ pub(super) enum Format {
     Safetensors,
     Mat,
     Idx,
+    Onnx,
     /// None of the above, but text.
     Text,
 }
@@ -56,14 +57,14 @@ pub(super) fn recognise(bytes: &[u8]) -> Parsed<Format> {
     }
     // A protobuf of ONNX: its version, then any of its later fields.
     if let [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] = bytes {
-        return Err("ONNX networks are not read yet; models are .npz, .safetensors or .mat (-v7)".into());
+        return Ok(Format::Onnx);
     }
     if std::str::from_utf8(bytes)
         .is_ok_and(|text| !text.contains(|c: char| c.is_control() && !c.is_whitespace()))
     {
         return Ok(Format::Text);
     }
-    Err("the format is not recognised; models are .npz, .safetensors or .mat (-v7), data .npy, .npz, .csv or MNIST idx, each \
+    Err("the format is not recognised; models are .onnx, .npz, .safetensors or .mat (-v7), data .npy, .npz, .csv or MNIST idx, each \
          possibly gzipped"
         .into())
 }

@@ -20,6 +20,7 @@ mod mat;
 pub mod model;
 mod npy;
 mod npz;
+mod onnx;
 pub mod record;
 mod safetensors;
 mod schedule;

@@ -76,17 +76,39 @@ impl Tensors {
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Format`] if it is damaged or of another format.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
-    let stored = read_file(path)?;
-    let digest = digest(&stored);
-    let mut budget = Budget::new(stored.len());
-    let parsed = gunzip(stored, &mut budget).and_then(|bytes| match recognise(&bytes)? {
-        Format::Text => {
-            Err("this is text, not a file of arrays; models are .npz, .safetensors or .mat (-v7)".into())
-        }
-        format => read_arrays(format, &bytes, &mut budget),
-    });
-    let tensors = parsed.map_err(|message| Error::Format { path: path.into(), message })?;
-    Ok(Tensors { digest, ..tensors })
+    let mut opened = Opened::new(path)?;
+    opened.tensors().map_err(|message| Error::Format { path: path.into(), message })
+}
+
+/// A file's bytes, decompressed and recognised.
+pub(super) struct Opened {
+    pub(super) bytes: Vec<u8>,
+    pub(super) format: Format,
+    pub(super) digest: String,
+    pub(super) budget: Budget,
+}
+
+impl Opened {
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        let stored = read_file(path)?;
+        let digest = digest(&stored);
+        let mut budget = Budget::new(stored.len());
+        let recognised = gunzip(stored, &mut budget).and_then(|bytes| Ok((recognise(&bytes)?, bytes)));
+        let (format, bytes) = recognised.map_err(|message| Error::Format { path: path.into(), message })?;
+        Ok(Self { bytes, format, digest, budget })
+    }
+
+    /// The arrays in it.
+    pub(super) fn tensors(&mut self) -> Parsed<Tensors> {
+        let tensors = match self.format {
+            Format::Text => {
+                Err("this is text, not a file of arrays; models are .onnx, .npz, .safetensors or .mat (-v7)"
+                    .into())
+            }
+            format => read_arrays(format, &self.bytes, &mut self.budget),
+        }?;
+        Ok(Tensors { digest: self.digest.clone(), ..tensors })
+    }
 }
 
 /// Reads what [`recognise`] found to be in `format`.
@@ -100,6 +122,7 @@ pub(super) fn read_arrays(format: Format, bytes: &[u8], budget: &mut Budget) -> 
             Contents::Other(descr) => Err(format!("the array's NumPy type {descr} is not real numbers")),
         },
         Format::Idx => idx::read(bytes, budget).map(|tensor| single("idx", tensor)),
+        Format::Onnx => Err("this is an ONNX network, not a file of arrays".into()),
         Format::Text => Err("text holds no arrays".into()),
     }
 }

@@ -261,7 +261,7 @@ pub fn chosen(
                 kernel => Error::setting("--kernel", kernel.name(), expected),
             });
         }
-        check_tails(&**model)?;
+        tails(&**model)?;
         return Ok(Arc::new(geometric::GeometricPath::chosen(Arc::clone(model), data, choices)?));
     }
     if let Some(path) = FAST.iter().find_map(|build| build(model, data)) {

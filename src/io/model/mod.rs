@@ -9,13 +9,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::Parsed;
-use super::tensors::{Tensors, read_tensors};
+use super::format::Format;
+use super::onnx;
+use super::tensors::{Opened, Tensors};
 use crate::error::{Error, Result};
-use crate::models::{Model, gaussian_rbm::Convention, rbm::Units};
+use crate::models::network::{Function, Network, Output};
+use crate::models::{Domain, Model, gaussian_rbm::Convention, rbm::Units};
 
 mod gaussian;
 mod pairwise;
 mod parts;
+mod perceptron;
 mod rbm;
 
 use parts::Parts;
@@ -53,7 +57,7 @@ impl FromStr for WeightsLayout {
 }
 
 /// What a person states about a model file because the file leaves it open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ModelOptions {
     /// The orientation of W; needed only where it is square and its name does not tell.
     pub weights_layout: Option<WeightsLayout>,
@@ -61,6 +65,10 @@ pub struct ModelOptions {
     pub units: Option<Units>,
     /// How σ scales the weights of a Gaussian RBM; [`Convention::Cho`] unless stated.
     pub grbm_convention: Option<Convention>,
+    /// What a network's output means; [`Output::Energy`] unless stated.
+    pub output: Option<Output>,
+    /// What stands between the layers of a perceptron; stated, it makes one of a file of arrays.
+    pub activation: Option<Function>,
 }
 
 /// A model out of a file.
@@ -74,8 +82,12 @@ pub struct Loaded {
     pub digest: String,
 }
 
-/// Reads a model from `.npz`, `.safetensors` or MATLAB level 5 `.mat`, recognised by content, gzipped or not.
+/// Reads a model from `.onnx`, `.npz`, `.safetensors` or MATLAB level 5 `.mat`, recognised by content, gzipped or not.
 ///
+/// - Network: `.onnx` of opsets 9 to 25 with one input (batch, …) and one output, (batch), (batch, 1) or, as logits, (batch,
+///   classes); weights may lie in a second file beside it.
+/// - Perceptron: `….weight` (outputs, inputs) and `….bias` of each layer in the order of their names, with
+///   [`ModelOptions::activation`] between.
 /// - RBM: `W, weight, weights, vishid, components_`; visible bias `b, vbias, v_bias, bv, visbiases, visible_bias,
 ///   intercept_visible_`; hidden bias `c, hbias, h_bias, bh, hidbiases, hidden_bias, intercept_hidden_`; optionally `base_rates`
 ///   (means of the training data) and `spins` = 1 for ±1 units. The lengths of the biases tell how W lies; if it is square, its name
@@ -89,10 +101,39 @@ pub struct Loaded {
 /// [`Error::File`] if it cannot be read; [`Error::Format`] if it is damaged, of a format that is not read, holds no model or leaves
 /// open which, or if its parameters make none: the message names the tensors and says what to state.
 pub fn read_model(path: &Path, options: &ModelOptions) -> Result<Loaded> {
-    let tensors = read_tensors(path)?;
-    let (model, notes) =
-        understand(&tensors, *options).map_err(|message| Error::Format { path: path.into(), message })?;
-    Ok(Loaded { model, notes, digest: tensors.digest })
+    let mut opened = Opened::new(path)?;
+    let digest = opened.digest.clone();
+    let made = if opened.format == Format::Onnx {
+        network(opened, path.parent(), *options)
+    } else {
+        opened.tensors().and_then(|tensors| match options.activation {
+            Some(activation) => perceptron::read(&tensors, activation, options.output.unwrap_or_default()),
+            None if options.output.is_some() => {
+                Err("--output is for networks: .onnx, or arrays with --activation".into())
+            }
+            None => understand(&tensors, *options),
+        })
+    };
+    let (model, notes) = made.map_err(|message| Error::Format { path: path.into(), message })?;
+    Ok(Loaded { model, notes, digest })
+}
+
+/// The network of an ONNX file.
+fn network(
+    opened: Opened,
+    folder: Option<&Path>,
+    options: ModelOptions,
+) -> Parsed<(Arc<dyn Model>, Vec<String>)> {
+    if options.activation.is_some() {
+        return Err("--activation is for perceptrons as arrays; an ONNX file says what its layers are".into());
+    }
+    let onnx::Parts { graph, output, precision, mut notes } =
+        onnx::read(&opened.bytes, folder, opened.budget)?;
+    notes.insert(1, format!("sha256: {}", opened.digest));
+    let meaning = options.output.unwrap_or_default();
+    let network =
+        Network::new(graph, &output, meaning, Domain::Real, precision).map_err(|error| error.to_string())?;
+    Ok((Arc::new(network), notes))
 }
 
 /// The model that `tensors` make, and how they were understood.

@@ -174,9 +174,11 @@ impl Graph {
     /// For shapes that do not fit, or that would mix the rows of the batch.
     pub fn binary(&mut self, operation: Binary, a: &Value, b: &Value) -> Built<Value> {
         let shape = broadcast(&[a, b])?;
-        // A number and a value, or a value and itself, are an elementwise function.
+        // A number and a value, or a value and itself, are an elementwise function. A vector of length 1 with a name is a parameter.
         let number = |graph: &Self, value: &Value| {
-            graph.values(value).filter(|values| values.len() == 1).map(|values| values.sum())
+            let Source::Constant(index) = value.source else { return None };
+            let Constant { name, values } = &graph.constants[index];
+            (values.len() == 1 && (values.ndim() == 0 || name.is_empty())).then(|| values.sum())
         };
         if a.source == b.source && a.shape == b.shape && !a.is_constant() {
             return self.add(Operator::Elementwise(Program::with_itself(operation)), &[a], shape);
@@ -220,20 +222,25 @@ impl Graph {
         self.add(Operator::Select(spreads), &[&condition, &a, &b], shape)
     }
 
-    /// x W (+ bias) over the last axis of x, for constant W (k, m) and bias (m).
+    /// x W (+ bias) over the last axis of x, for constant W and bias (m); W is (k, m), or (m, k) if it lies `transposed`.
     ///
     /// # Errors
     /// For shapes that do not fit.
-    pub fn linear(&mut self, x: &Value, weights: &Value, bias: Option<&Value>) -> Built<Value> {
-        let (Some(last), [inner, outer]) = (x.shape.last().copied(), &weights.shape[..]) else {
-            return Err(format!("a linear map of {} by {}", shown(&x.shape), shown(&weights.shape)));
+    pub fn linear(
+        &mut self,
+        x: &Value,
+        weights: &Value,
+        bias: Option<&Value>,
+        transposed: bool,
+    ) -> Built<Value> {
+        let misfit =
+            || Err(format!("{} does not fit weights of shape {}", shown(&x.shape), shown(&weights.shape)));
+        let (Some(last), [first, second]) = (x.shape.last().copied(), &weights.shape[..]) else {
+            return misfit();
         };
+        let [inner, outer] = if transposed { [second, first] } else { [first, second] };
         if last != *inner || !weights.is_constant() {
-            return Err(format!(
-                "{} does not fit weights of shape {}",
-                shown(&x.shape),
-                shown(&weights.shape)
-            ));
+            return misfit();
         }
         if let Some(bias) = bias
             && (!bias.is_constant() || bias.shape != [*outer])
@@ -242,7 +249,7 @@ impl Graph {
         }
         let mut shape = x.shape.clone();
         *shape.last_mut().expect("it has a last axis") = *outer;
-        let operator = Operator::Linear { inner: inner.count, outer: outer.count };
+        let operator = Operator::Linear { inner: inner.count, outer: outer.count, transposed };
         let inputs: Vec<&Value> = [x, weights].into_iter().chain(bias).collect();
         self.add(operator, &inputs, shape)
     }
@@ -271,7 +278,7 @@ impl Graph {
             return Err(misfit());
         }
         if b.is_constant() && b.rank() == 2 && !a.is_constant() {
-            return self.linear(a, b, None);
+            return self.linear(a, b, None, false);
         }
         let rows = a.shape[a.rank() - 2];
         let lead = |value: &Value| value.shape[..value.rank() - 2].to_vec();

@@ -4,6 +4,7 @@
 //! row become one (`fuse.rs`, `program.rs`), buffers are shared (`layout.rs`), and the steps run over blocks of rows on all cores,
 //! forward and back (`plan.rs`).
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView2};
@@ -39,6 +40,17 @@ pub enum Output {
     Class(usize),
 }
 
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Energy => f.write_str("energy"),
+            Self::LogDensity => f.write_str("log-density"),
+            Self::Logits => f.write_str("logits"),
+            Self::Class(class) => write!(f, "logit of class {class}"),
+        }
+    }
+}
+
 /// The precision that energies are computed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
@@ -66,6 +78,7 @@ pub struct Network {
     output: usize,
     shape: Vec<usize>,
     space: Space,
+    meaning: Output,
     precision: Precision,
     single: OnceLock<Plan<f32>>,
     double: OnceLock<Plan<f64>>,
@@ -94,7 +107,7 @@ impl Network {
             return Err(Error::model("network", "the input holds no numbers"));
         }
         let (single, double) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { graph, output, shape, space, precision, single, double })
+        Ok(Self { graph, output, shape, space, meaning, precision, single, double })
     }
 
     /// The shape of a state as the network takes it, without the batch; states of [`Model::space`] are its numbers in order.
@@ -117,6 +130,7 @@ impl Network {
             output: self.output,
             shape: self.shape.clone(),
             space: self.space.clone(),
+            meaning: self.meaning,
             precision,
             single: OnceLock::new(),
             double: OnceLock::new(),
@@ -220,6 +234,7 @@ impl Model for Network {
         let shape: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         vec![
             ("input", shape.join(" x ")),
+            ("output", self.meaning.to_string()),
             ("parameters", self.parameters().to_string()),
             ("steps", steps.to_string()),
             ("precision", if self.precision == Precision::Single { "f32" } else { "f64" }.into()),

@@ -33,7 +33,7 @@ pub(super) struct Plan<T> {
 struct Stored<T> {
     values: Vec<T>,
     shape: Vec<usize>,
-    /// Weights of linear maps once more, (outer, inner): packing a transposed view takes longer than the product of a small block.
+    /// Weights of linear maps once more, their axes exchanged: packing a transposed view takes longer than the product of a small block.
     transposed: Vec<T>,
     /// Whether a step reads it.
     used: bool,
@@ -59,8 +59,10 @@ impl<T: Real> Plan<T> {
         let reads = |index: usize| nodes.iter().any(|node| node.inputs.contains(&Source::Constant(index)));
         let linear = |index: usize| {
             nodes.iter().find_map(|node| match node.operator {
-                Operator::Linear { inner, outer } if node.inputs[1] == Source::Constant(index) => {
-                    Some([inner, outer])
+                Operator::Linear { inner, outer, transposed }
+                    if node.inputs[1] == Source::Constant(index) =>
+                {
+                    Some(if transposed { [outer, inner] } else { [inner, outer] })
                 }
                 _ => None,
             })
@@ -70,9 +72,9 @@ impl<T: Real> Plan<T> {
             let values =
                 if used { constant.values.iter().map(|value| T::of(*value)).collect() } else { Vec::new() };
             let transposed = match linear(index) {
-                Some([inner, outer]) => {
+                Some([rows, columns]) => {
                     let values = constant.values.as_slice().expect("constants are in standard layout");
-                    (0..inner * outer).map(|at| T::of(values[at % inner * outer + at / inner])).collect()
+                    (0..rows * columns).map(|at| T::of(values[at % rows * columns + at / rows])).collect()
                 }
                 None => Vec::new(),
             };

@@ -84,7 +84,7 @@ const GRAPHS: &[(&str, &[usize], Build)] = &[
     }),
     ("operations on two values", &[2, 3], |graph, x, seed| {
         let weights = graph.constant("W", numbers(&[3, 3], seed));
-        let y = graph.linear(x, &weights, None)?;
+        let y = graph.linear(x, &weights, None, false)?;
         let y = positive(graph, &y)?;
         let x = positive(graph, x)?;
         let operations = [Binary::Add, Binary::Subtract, Binary::Multiply, Binary::Divide, Binary::Power];
@@ -116,7 +116,7 @@ const GRAPHS: &[(&str, &[usize], Build)] = &[
     }),
     ("largest and smallest", &[4], |graph, x, seed| {
         let weights = graph.constant("W", numbers(&[4, 4], seed));
-        let y = graph.linear(x, &weights, None)?;
+        let y = graph.linear(x, &weights, None, false)?;
         let larger = graph.binary(Binary::Maximum, x, &y)?;
         let smaller = graph.binary(Binary::Minimum, x, &y)?;
         let product = graph.binary(Binary::Multiply, &larger, &larger)?;
@@ -125,9 +125,10 @@ const GRAPHS: &[(&str, &[usize], Build)] = &[
         graph.binary(Binary::Multiply, &product, &most)
     }),
     ("a perceptron", &[3], |graph, x, seed| {
-        let weights = graph.constant("0.weight", numbers(&[3, 19], seed));
+        let shape = if seed % 2 == 1 { [19, 3] } else { [3, 19] };
+        let weights = graph.constant("0.weight", numbers(&shape, seed));
         let bias = graph.constant("0.bias", numbers(&[19], seed + 1));
-        let y = graph.linear(x, &weights, Some(&bias))?;
+        let y = graph.linear(x, &weights, Some(&bias), seed % 2 == 1)?;
         let gate = graph.unary(Function::Sigmoid, &y)?;
         let y = graph.binary(Binary::Multiply, &gate, &y)?;
         let weights = graph.constant("2.weight", numbers(&[19, 2], seed + 2));

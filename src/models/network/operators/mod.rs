@@ -36,8 +36,8 @@ pub(super) enum Operator {
     Binary(Binary, [Spread; 2]),
     /// Second or third input, as the first is not 0 or is.
     Select([Spread; 3]),
-    /// (…, inner) times weights (inner, outer), plus a bias (outer) if there is a third input.
-    Linear { inner: usize, outer: usize },
+    /// (…, inner) times weights (inner, outer), which may lie transposed, plus a bias (outer) if there is a third input.
+    Linear { inner: usize, outer: usize, transposed: bool },
     /// (…, rows, inner) times (…, inner, columns), matrix by matrix.
     Product { rows: usize, inner: usize, columns: usize },
     /// Windows of the first input times a kernel, plus a bias if there is a third input.
@@ -167,7 +167,9 @@ impl Operator {
             Self::Elementwise(program) => program.forward(inputs[0].data, output, kept, scratch),
             Self::Binary(operation, spreads) => binary::forward(*operation, spreads, rows, inputs, output),
             Self::Select(spreads) => binary::select(spreads, rows, inputs, output),
-            Self::Linear { inner, outer } => products::linear(*inner, *outer, inputs, output),
+            Self::Linear { inner, outer, transposed } => {
+                products::linear([*inner, *outer], *transposed, inputs, output);
+            }
             Self::Product { rows: high, inner, columns } => {
                 products::product([*high, *inner, *columns], rows, inputs, output);
             }
@@ -191,7 +193,9 @@ impl Operator {
             Self::Elementwise(_) => elementwise::backward(&pass, sinks),
             Self::Binary(operation, spreads) => binary::backward(*operation, spreads, &pass, sinks),
             Self::Select(spreads) => binary::select_backward(spreads, &pass, sinks),
-            Self::Linear { inner, outer } => products::linear_backward(*inner, *outer, &pass, sinks),
+            Self::Linear { inner, outer, transposed } => {
+                products::linear_backward([*inner, *outer], *transposed, &pass, sinks);
+            }
             Self::Product { rows: high, inner, columns } => {
                 products::product_backward([*high, *inner, *columns], &pass, sinks);
             }

@@ -14,9 +14,31 @@ pub(super) fn view_mut<T>(data: &mut [T], rows: usize, columns: usize) -> ArrayV
     ArrayViewMut2::from_shape((rows, columns), data).expect("sizes were checked when the graph was built")
 }
 
-pub(super) fn linear<T: Real>(inner: usize, outer: usize, inputs: &[Operand<'_, T>], output: &mut [T]) {
+/// Weights as (inner, outer) and as (outer, inner), both by rows where the plan made a transposed copy.
+fn both_ways<'a, T: Real>(
+    [inner, outer]: [usize; 2],
+    transposed: bool,
+    weights: &Operand<'a, T>,
+) -> [ArrayView2<'a, T>; 2] {
+    let [rows, columns] = if transposed { [outer, inner] } else { [inner, outer] };
+    let stored = view(weights.data, rows, columns);
+    let turned = if weights.transposed.is_empty() {
+        stored.reversed_axes()
+    } else {
+        view(weights.transposed, columns, rows)
+    };
+    if transposed { [turned, stored] } else { [stored, turned] }
+}
+
+pub(super) fn linear<T: Real>(
+    [inner, outer]: [usize; 2],
+    transposed: bool,
+    inputs: &[Operand<'_, T>],
+    output: &mut [T],
+) {
     let rows = output.len() / outer.max(1);
-    let (x, weights) = (view(inputs[0].data, rows, inner), view(inputs[1].data, inner, outer));
+    let x = view(inputs[0].data, rows, inner);
+    let [weights, _] = both_ways([inner, outer], transposed, &inputs[1]);
     let Some(bias) = inputs.get(2) else {
         return multiply(x, weights, view_mut(output, rows, outer));
     };
@@ -25,15 +47,15 @@ pub(super) fn linear<T: Real>(inner: usize, outer: usize, inputs: &[Operand<'_, 
 }
 
 pub(super) fn linear_backward<T: Real>(
-    inner: usize,
-    outer: usize,
+    [inner, outer]: [usize; 2],
+    transposed: bool,
     pass: &Backward<'_, T>,
     sinks: &mut [Option<Sink<'_, T>>],
 ) {
     let rows = pass.gradient.len() / outer.max(1);
     let gradient = view(pass.gradient, rows, outer);
     if let Some(sink) = &mut sinks[0] {
-        let weights = view(pass.inputs[1].transposed, outer, inner);
+        let [_, weights] = both_ways([inner, outer], transposed, &pass.inputs[1]);
         let (fresh, out) = sink.written();
         let out = view_mut(out, rows, inner);
         if fresh {
@@ -44,7 +66,11 @@ pub(super) fn linear_backward<T: Real>(
     }
     if let Some(sink) = &mut sinks[1] {
         let x = view(pass.inputs[0].data, rows, inner);
-        multiply_add(T::ONE, x.t(), gradient, view_mut(sink.added(), inner, outer));
+        if transposed {
+            multiply_add(T::ONE, gradient.t(), x, view_mut(sink.added(), outer, inner));
+        } else {
+            multiply_add(T::ONE, x.t(), gradient, view_mut(sink.added(), inner, outer));
+        }
     }
     if let Some(Some(sink)) = sinks.get_mut(2) {
         let out = sink.added();
