@@ -8,6 +8,7 @@ use super::estimate::{Direction, Evidence, Role};
 use super::floor::{floor, some};
 use super::phases::Phases;
 use super::pilot::{Plan, Rounds, equally_weighted, resampling};
+use super::quadrature;
 use super::settings::Settings;
 use super::warnings::Warning;
 use crate::error::Result;
@@ -111,9 +112,28 @@ pub(crate) fn gather(
         below,
     });
     drop(down);
+    answers.extend(integral(model, settings, phases)?);
     let data = settings.data.as_ref().map(|data| data.view());
     answers.extend(floor(model, data, visited.view(), phases)?);
     Ok(answers)
+}
+
+/// Numerical integration in up to three dimensions, for no more energies than a tenth of what chains took so far. A budget of sweeps,
+/// by which estimators are compared, leaves no room for it.
+fn integral(model: &Arc<dyn Model>, settings: &Settings, phases: &mut Phases<'_>) -> Result<Option<Answer>> {
+    let space = model.space();
+    if space.values().is_some() || space.dim > 3 || settings.budget.is_some() || model.closed_form().is_some()
+    {
+        return Ok(None);
+    }
+    let budget = (phases.cost.counts.energy_evaluations / 10).clamp(20_000, 500_000);
+    let found = phases.run("quadrature", 0, |_| quadrature::cross_check(model, settings, budget))?;
+    Ok(found.map(|found| Answer {
+        source: "quadrature".into(),
+        walk: (Direction::Forward, 1),
+        found,
+        below: LIMIT,
+    }))
 }
 
 /// Chains at β = 1 for a reverse run, from `ends` of the second run where they serve; what they are; and how far below the estimate

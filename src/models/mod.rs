@@ -248,6 +248,16 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
         None
     }
 
+    /// The same model with energies in f64, where they are computed with less.
+    fn precise(&self) -> Option<Arc<dyn Model>> {
+        None
+    }
+
+    /// Rows of a call below which energies cost more each, where a block of chains of the usual size is fewer than that.
+    fn preferred_rows(&self) -> Option<usize> {
+        None
+    }
+
     /// The model with energy E(x)/T, p ∝ exp(−E/T). `temperature` is positive and finite.
     ///
     /// Where hidden units were summed out, the joint energy is divided, E(v, h)/T, and they are summed out after that.

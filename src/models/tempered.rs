@@ -53,6 +53,15 @@ impl Model for Tempered {
         self.model.failure()
     }
 
+    fn precise(&self) -> Option<Arc<dyn Model>> {
+        let model = self.model.precise()?;
+        Some(Arc::new(Self { model, temperature: self.temperature }))
+    }
+
+    fn preferred_rows(&self) -> Option<usize> {
+        self.model.preferred_rows()
+    }
+
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         Arc::new(Self { model: Arc::clone(&self.model), temperature: self.temperature * temperature })
     }

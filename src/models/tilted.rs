@@ -241,6 +241,15 @@ impl Model for Tilted {
         self.model.failure()
     }
 
+    fn precise(&self) -> Option<Arc<dyn Model>> {
+        let model = self.model.precise()?;
+        Some(Arc::new(Self { model, ..self.clone() }))
+    }
+
+    fn preferred_rows(&self) -> Option<usize> {
+        self.model.preferred_rows()
+    }
+
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         Arc::new(Self {
             model: Arc::clone(&self.model).at_temperature(temperature),

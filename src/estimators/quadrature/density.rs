@@ -15,6 +15,10 @@ pub(super) struct Density {
     /// Ends of the box that states lie in; infinite on ℝᵈ.
     pub(super) lower: Vec<f64>,
     pub(super) upper: Vec<f64>,
+    /// Relative accuracy that is aimed at, that is still an answer, and the energies that may be spent on it.
+    pub(super) target: f64,
+    pub(super) worst: f64,
+    pub(super) budget: u64,
     evaluations: AtomicU64,
 }
 
@@ -26,7 +30,10 @@ impl Density {
             Domain::Box { lower, upper } => (lower, upper),
             Domain::Bits | Domain::Spins | Domain::Categories { .. } => return None,
         };
-        Some(Self { model: Arc::clone(model), lower, upper, evaluations: AtomicU64::new(0) })
+        // Beyond three dimensions no answer is so accurate that f32 would show.
+        let model = model.precise().filter(|_| space.dim <= 3).unwrap_or_else(|| Arc::clone(model));
+        let (target, worst, budget) = (0.0, 0.0, 0);
+        Some(Self { model, lower, upper, target, worst, budget, evaluations: AtomicU64::new(0) })
     }
 
     pub(super) fn dim(&self) -> usize {

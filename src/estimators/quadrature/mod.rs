@@ -67,7 +67,7 @@ pub struct Quadrature;
 fn density_of(model: &Arc<dyn Model>) -> Result<Density> {
     let refusal = |reason: String| Err(Error::NotApplicable { estimator: NAME, reason });
     let space = model.space();
-    let Some(density) = Density::new(model) else {
+    let Some(mut density) = Density::new(model) else {
         return refusal(format!("{space} is not continuous; use enumeration or a sampler"));
     };
     if !(1..=MOST_DIM).contains(&density.dim()) {
@@ -77,7 +77,33 @@ fn density_of(model: &Arc<dyn Model>) -> Result<Density> {
     if !density.is_bounded() && ends.clone().any(|end| end.is_finite()) {
         return refusal("the box has an infinite side; its sides must all be finite".into());
     }
+    let dim = density.dim();
+    (density.target, density.worst, density.budget) = (TARGET[dim], WORST[dim], BUDGET[dim]);
     Ok(density)
+}
+
+/// log Z of a model in up to three dimensions to about 1e-5 and the estimate of its error, for at most `budget` energies; `None` where
+/// that is not enough, or the model is of another kind. What it cost comes with it.
+///
+/// # Errors
+/// [`Error::NotNormalisable`] where the integral grows without limit.
+pub(super) fn cross_check(
+    model: &Arc<dyn Model>,
+    settings: &Settings,
+    budget: u64,
+) -> Result<(Option<(f64, f64)>, Counts)> {
+    let Some(mut density) = density_of(model).ok().filter(|density| density.dim() <= 3) else {
+        return Ok((None, Counts::default()));
+    };
+    (density.target, density.worst, density.budget) = (1e-5, 1e-2, budget);
+    // No clock decides: what is found must not depend on the machine.
+    let settings = Settings { max_time: 1e9, target_se: 1e9, ..settings.clone() };
+    let found = match answer(&density, model, &settings, Instant::now()) {
+        Ok(answer) => Some((answer.log_z, answer.error)),
+        Err(error @ Error::NotNormalisable { .. }) => return Err(error),
+        Err(_) => None,
+    };
+    Ok((found, Counts { energy_evaluations: density.evaluations(), ..Counts::default() }))
 }
 
 /// log Z and the estimate of its error.
@@ -183,7 +209,7 @@ fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start:
 }
 
 fn accept(answer: Answer, density: &Density, settings: &Settings) -> Result<Answer> {
-    let worst = WORST[density.dim()].min(settings.target_se);
+    let worst = density.worst.min(settings.target_se);
     if answer.error <= worst && answer.log_z.is_finite() {
         return Ok(answer);
     }
@@ -225,10 +251,10 @@ fn attempt(
         rule: &rule,
         shift: modes[0].height,
         flattened: &plain,
-        most_evaluations: spent + BUDGET[dim],
+        most_evaluations: spent + density.budget,
         deadline,
     };
-    let target = TARGET[dim];
+    let target = density.target;
     let finish = |value: f64, error: f64| Answer {
         log_z: modes[0].height + frame.log_volume + value.ln(),
         // Slivers of mass of several targets may lie between all nodes (the neck of a funnel: two), so no less is claimed.
@@ -254,7 +280,7 @@ fn attempt(
             frame: &frame,
             peaks: &peaks,
             shift: modes[0].height,
-            most_evaluations: spent + BUDGET[dim] / 3,
+            most_evaluations: spent + density.budget / 3,
             deadline,
         };
         if let Some((sum, extent)) = lattices.integrate(0.5 * target)? {
@@ -273,7 +299,7 @@ fn attempt(
         rule: &rule,
         shift: modes[0].height,
         flattened: &flattened,
-        most_evaluations: spent + BUDGET[dim] / 3 * 2,
+        most_evaluations: spent + density.budget / 3 * 2,
         deadline,
     };
     let sum = central.integrate(vec![region.flatten(&flattened)], |value| 0.5 * target * value)?;

@@ -289,15 +289,14 @@ pub(super) fn split(call: &mut Call<'_, '_>) -> Parsed<Vec<Item>> {
     let size = x.shape().get(at).copied().filter(|size| !size.batch);
     let length = size.ok_or("it cuts the batch, so rows would be mixed")?.count;
     let outputs = call.node.output.len();
-    let parts = match call.ints_or_input("split", 1)? {
-        Some(parts) => parts
+    let parts = if let Some(parts) = call.ints_or_input("split", 1)? {
+        parts
             .into_iter()
             .map(|part| usize::try_from(part).map_err(|_| format!("a part of {part}")))
-            .collect::<Parsed<Vec<usize>>>()?,
-        None => {
-            let part = length.div_ceil(outputs.max(1));
-            (0..outputs).map(|k| part.min(length.saturating_sub(k * part))).collect()
-        }
+            .collect::<Parsed<Vec<usize>>>()?
+    } else {
+        let part = length.div_ceil(outputs.max(1));
+        (0..outputs).map(|k| part.min(length.saturating_sub(k * part))).collect()
     };
     if parts.iter().try_fold(0usize, |sum, part| sum.checked_add(*part)) != Some(length) {
         return Err(format!("parts of {parts:?} do not make {length}"));

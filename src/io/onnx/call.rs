@@ -122,6 +122,7 @@ pub(super) fn axis(axis: i64, rank: usize) -> Parsed<usize> {
 }
 
 /// One tensor, as most operators give.
+#[allow(clippy::unnecessary_wraps, reason = "handlers end with it")]
 pub(super) fn one(value: Value) -> Parsed<Vec<Item>> {
     Ok(vec![Item::Tensor(value)])
 }

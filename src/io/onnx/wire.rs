@@ -27,21 +27,15 @@ impl Message {
     /// What its field holds; `None` for bytes, text and packed numbers.
     fn field(self, number: u64) -> Option<Self> {
         Some(match (self, number) {
-            (Self::Model, 7) => Self::Graph,
-            (Self::Model, 8 | 14) => Self::Leaf,
+            (Self::Model, 7) | (Self::Attribute, 6) => Self::Graph,
+            (Self::Model, 8 | 14) | (Self::Tensor, 13) | (Self::Shape, 1) => Self::Leaf,
             (Self::Graph, 1) => Self::Node,
-            (Self::Graph, 5) => Self::Tensor,
+            (Self::Graph | Self::Attribute, 5) => Self::Tensor,
             (Self::Graph, 11..=13) => Self::ValueInfo,
             (Self::Node, 5) => Self::Attribute,
-            (Self::Attribute, 5) => Self::Tensor,
-            (Self::Attribute, 6) => Self::Graph,
-            (Self::Tensor, 13) => Self::Leaf,
-            (Self::ValueInfo, 2) => Self::Type,
-            (Self::Type, 1) => Self::TensorType,
-            (Self::Type, 4) => Self::TensorType,
-            (Self::TensorType, 1) => Self::Type,
+            (Self::ValueInfo, 2) | (Self::TensorType, 1) => Self::Type,
+            (Self::Type, 1 | 4) => Self::TensorType,
             (Self::TensorType, 2) => Self::Shape,
-            (Self::Shape, 1) => Self::Leaf,
             _ => return None,
         })
     }

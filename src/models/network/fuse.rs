@@ -22,7 +22,7 @@ pub(super) fn fuse(graph: &Graph, output: usize) -> (Vec<Node>, usize) {
             let inputs = nodes[index].inputs.iter();
             inputs.for_each(|input| {
                 if let Source::Node(input) = input {
-                    wanted[*input] = true
+                    wanted[*input] = true;
                 }
             });
         } else {
@@ -92,7 +92,7 @@ fn used(nodes: Vec<Node>, output: usize) -> (Vec<Node>, usize) {
         if used[index] {
             node.inputs.iter().for_each(|input| {
                 if let Source::Node(input) = input {
-                    used[*input] = true
+                    used[*input] = true;
                 }
             });
         }

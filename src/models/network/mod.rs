@@ -245,6 +245,17 @@ impl Model for Network {
         Some(self)
     }
 
+    fn precise(&self) -> Option<Arc<dyn Model>> {
+        (self.precision == Precision::Single)
+            .then(|| Arc::new(self.in_precision(Precision::Double)) as Arc<dyn Model>)
+    }
+
+    /// Weights are packed anew for every product: that is cheap beside it only where there are rows enough.
+    fn preferred_rows(&self) -> Option<usize> {
+        let largest = self.graph.constants.iter().map(|constant| constant.values.len()).max().unwrap_or(0);
+        (largest > 1 << 16).then_some(256)
+    }
+
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         Arc::new(Tempered::new(self, temperature))
     }

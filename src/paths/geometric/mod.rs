@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
-use super::{Choices, Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
+use super::{BLOCK, Choices, Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
 use crate::error::{Error, Result};
 use crate::kernels::{
     EllipticalSlice, Ends, Hmc, Kernel, KernelChoice, Mala, RandomWalk, Reference, ReferenceChoice, Walkers,
@@ -12,7 +12,7 @@ use crate::kernels::{
 };
 use crate::math::Stream;
 use crate::math::random::Generator;
-use crate::models::{Domain, Model, Space};
+use crate::models::{Base, Domain, Model, Space};
 
 mod clusters;
 mod ends;
@@ -99,8 +99,16 @@ impl GeometricPath {
                 lower.iter().zip(upper).map(|(l, u)| 0.5 * (l + u)).collect(),
                 lower.iter().zip(upper).map(|(l, u)| 0.25 * (u - l)).collect(),
             ),
-            _ => (vec![0.0; space.dim], vec![1.0; space.dim]),
+            _ => match model.base() {
+                Some(Base::Normal { mean, standard_deviation }) => {
+                    (vec![*mean; space.dim], vec![*standard_deviation; space.dim])
+                }
+                _ => (vec![0.0; space.dim], vec![1.0; space.dim]),
+            },
         };
+        // An elliptical slice goes round the normal that the model has as a factor.
+        let kept = choices.kernel == KernelChoice::EllipticalSlice
+            && matches!(model.base(), Some(Base::Normal { .. }));
         let mut shared = Shared {
             model,
             space,
@@ -112,7 +120,7 @@ impl GeometricPath {
             wide: None,
         };
         let reference = choices.reference;
-        if let Some(data) = data {
+        if let Some(data) = data.filter(|_| !kept) {
             shared.fit(data, reference);
         }
         Ok(Self {
@@ -120,7 +128,7 @@ impl GeometricPath {
             kernel,
             step_size: Arc::new(StepSize::constant(0.5)),
             reference,
-            fitted_to_data: data.is_some_and(|data| data.nrows() > 1),
+            fitted_to_data: kept || data.is_some_and(|data| data.nrows() > 1),
         })
     }
 
@@ -289,6 +297,11 @@ impl Path for GeometricPath {
             return usual;
         }
         self.shared.form.states(self.shared.space.dim).clamp(usual, MOST_PILOTS)
+    }
+
+    /// Large networks want more chains at once, as long as there are blocks enough for many threads.
+    fn block_size(&self, chains: usize) -> usize {
+        self.shared.model.preferred_rows().map_or(BLOCK, |rows| rows.min(chains / 8).max(BLOCK))
     }
 
     fn kernel(&self) -> String {

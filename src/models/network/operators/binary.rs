@@ -216,10 +216,10 @@ impl Spread {
                 out.chunks_exact_mut(*count).zip(values).for_each(|(chunk, value)| chunk.fill(*value));
             }
             Self::Cycle(count) => {
-                out.chunks_exact_mut(*count).for_each(|chunk| chunk.copy_from_slice(values))
+                out.chunks_exact_mut(*count).for_each(|chunk| chunk.copy_from_slice(values));
             }
             Self::Map(index) => {
-                out.iter_mut().zip(&**index).for_each(|(out, at)| *out = values[*at as usize])
+                out.iter_mut().zip(&**index).for_each(|(out, at)| *out = values[*at as usize]);
             }
         }
         out
@@ -236,7 +236,7 @@ impl Spread {
             }
             Self::Cycle(count) => values.chunks_exact(*count).for_each(|chunk| add(chunk, into)),
             Self::Map(index) => {
-                values.iter().zip(&**index).for_each(|(value, at)| into[*at as usize] += *value)
+                values.iter().zip(&**index).for_each(|(value, at)| into[*at as usize] += *value);
             }
         }
     }

@@ -131,7 +131,7 @@ pub(super) fn backward<T: Real>(
         match reduction {
             Reduction::Sum if inner == 1 => into.iter_mut().for_each(|into| *into += gradient[0]),
             Reduction::Sum => {
-                into.chunks_exact_mut(inner).for_each(|line| super::binary::add(gradient, line))
+                into.chunks_exact_mut(inner).for_each(|line| super::binary::add(gradient, line));
             }
             Reduction::Max => {
                 for (i, at) in pass.kept[here].iter().enumerate() {
