@@ -39,7 +39,7 @@ const CASES: &[Case] = &[
     case("estimate truncated.safetensors", &["truncated.safetensors"]),
     case("estimate garbage.npz", &["garbage.npz"]),
     case("estimate text.csv", &["text.csv", "models are"]),
-    case("estimate network.onnx", &["network.onnx", "ONNX networks are not read yet"]),
+    case("estimate network.onnx", &["network.onnx", "which opset its operators are of"]),
     case("estimate pickle.pt", &["pickle.pt"]),
     case("estimate bits.npy", &["bits.npy"]),
     case("estimate nan.npz", &["nan.npz", "W", "NaN"]),

