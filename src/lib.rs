@@ -59,7 +59,7 @@
 //!
 //! # What it does not do
 //!
-//! It does not evaluate networks, read PyTorch pickles, or find a mode that neither pilots, reference nor data hint at.
+//! It does not read PyTorch pickles (networks come as ONNX), or find a mode that neither pilots, reference nor data hint at.
 
 pub mod error;
 pub mod estimators;

@@ -94,14 +94,27 @@ fn layers(tensors: &Tensors) -> Parsed<Vec<Layer<'_>>> {
 
 /// Text and numbers apart, so that numbers sort as such.
 fn natural(name: &str) -> Vec<(String, u64)> {
-    let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
-    for character in name.chars() {
-        let (text, number) = parts.last_mut().expect("it is never empty");
-        match character.to_digit(10) {
-            Some(digit) => *number = number.saturating_mul(10).saturating_add(u64::from(digit)),
-            None if *number == 0 => text.push(character),
-            None => parts.push((character.to_string(), 0)),
-        }
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (text, from_number) =
+            rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let ends = from_number.find(|c: char| !c.is_ascii_digit()).unwrap_or(from_number.len());
+        let (number, after) = from_number.split_at(ends);
+        parts.push((text.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        rest = after;
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn numbers_in_names_sort_as_numbers() {
+        let mut names = ["net.10.", "net.2.", "net.0.", "a.", "net.2.1."];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["a.", "net.0.", "net.2.", "net.2.1.", "net.10."]);
+    }
 }
