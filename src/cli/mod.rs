@@ -20,6 +20,7 @@ mod inspect;
 mod list;
 mod model;
 mod output;
+mod per_class;
 mod pictures;
 mod plot;
 mod print;
