@@ -93,7 +93,7 @@ fn layers(tensors: &Tensors) -> Parsed<Vec<Layer<'_>>> {
 }
 
 /// Text and numbers apart, so that numbers sort as such.
-fn natural(name: &str) -> Vec<(String, u64)> {
+fn natural(name: &str) -> Vec<(String, Option<u64>)> {
     let mut parts = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
@@ -101,7 +101,7 @@ fn natural(name: &str) -> Vec<(String, u64)> {
             rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
         let ends = from_number.find(|c: char| !c.is_ascii_digit()).unwrap_or(from_number.len());
         let (number, after) = from_number.split_at(ends);
-        parts.push((text.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        parts.push((text.to_owned(), number.parse().ok()));
         rest = after;
     }
     parts
