@@ -13,7 +13,8 @@ use std::sync::Arc;
 use lnz::estimators::{Settings, Silent, by_name};
 use lnz::io::write_atomically;
 use lnz::models::{Domain, FunctionModel, Model, Space};
-use lnz::{plots, sampling};
+use lnz::plots::{self, States};
+use lnz::sampling;
 use ndarray::ArrayView1;
 
 /// Himmelblau's function, flattened until the valleys are joined, and tilted: one mode in each quadrant, none like another.
@@ -68,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A few hundred points leave the density visible; draws come in no order, so the first are as good as any.
     let rows: Vec<Vec<f64>> = draws.states.rows().into_iter().take(500).map(|x| x.to_vec()).collect();
-    let figures = plots::of_model(&model, log_z, &rows);
+    let figures = plots::of_model(&model, log_z, &States { draws: &rows, ..States::default() });
     let figure = figures.first().ok_or("a model of two real numbers has a density to show")?;
     let svg = picture.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
     let bytes = if svg { figure.svg().into_bytes() } else { figure.png() };

@@ -14,12 +14,13 @@ use lnz::estimators::curve;
 use lnz::estimators::mbar::{Mbar, Reduced};
 use lnz::estimators::{Estimator, REGISTRY, Settings, Silent, by_name};
 use lnz::io::record::{ModelRecord, Record};
-use lnz::io::{ModelOptions, RunRecord, read_model};
+use lnz::io::{ModelOptions, RunRecord, read_data, read_model};
 use lnz::likelihood::{LogZ, evaluate};
 use lnz::models::{Model, builtin};
-use lnz::plots::{self, Examples, Figure};
+use lnz::plots::{self, Examples, Figure, States};
 use lnz::studies::{Contest, compare};
 use lnz::training::{Pcd, pcd};
+use ndarray::ArrayView2;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -32,6 +33,8 @@ fn main() -> Result<()> {
         ("Thermodynamic integration: an Ising model on 8×8 sites", integration()?),
         ("Tempering: an Ising model on 12×12 sites", tempering()?),
         ("A density in the plane: five normal modes", plane()?),
+        ("A network in the plane: two moons", network("two-moons", &["density", "acceptance"])?),
+        ("A network of pictures: digits of 8×8 pixels", network("digits-64", &["samples"])?),
         ("A temperature curve: the Ising model on 16×16 sites, by one tempering run", temperatures()?),
         ("Estimators at equal cost: an Ising model in a field on 4×4 sites", contest()?),
         ("Log-likelihoods: a machine that learnt its 200 examples by heart", likelihoods()?),
@@ -53,9 +56,13 @@ fn main() -> Result<()> {
 const INTRODUCTION: &str = "# Gallery\n\nEvery figure that `--plots` and `lnz plot` draw, from fixed seeds, by [`gallery.rs`](gallery.rs): \
                             `cargo run --release --example gallery`.\n";
 
-/// The first figures have plain names; the wrong answer's say so.
+/// The first figures have plain names; those of the wrong answer and of networks say so.
 fn prefix(heading: &str) -> &'static str {
-    if heading.starts_with("An answer") { "wrong-" } else { "" }
+    match heading {
+        _ if heading.starts_with("An answer") => "wrong-",
+        _ if heading.starts_with("A network") => "network-",
+        _ => "",
+    }
 }
 
 fn here(path: &str) -> PathBuf {
@@ -69,12 +76,23 @@ fn unhurried() -> Settings {
 
 /// Every figure of a run of `method` on `model`.
 fn figures_of(model: &Arc<dyn Model>, name: &str, method: &str) -> Result<Vec<Figure>> {
+    figures_beside(model, name, method, None)
+}
+
+/// The same beside data.
+fn figures_beside(
+    model: &Arc<dyn Model>,
+    name: &str,
+    method: &str,
+    data: Option<ArrayView2<'_, f64>>,
+) -> Result<Vec<Figure>> {
     let settings = unhurried();
     let estimate = by_name(method)?.estimate(model, &settings, &Silent)?;
     let described = ModelRecord::new(model, name, "");
     let record = RunRecord::new(String::new(), described, 1.0, None, &settings, &estimate);
     let mut figures = plots::of_run(&record);
-    figures.extend(plots::of_model(model, estimate.log_z, &estimate.trace.draws));
+    let states = States { draws: &estimate.trace.draws, data, axes: None };
+    figures.extend(plots::of_model(model, estimate.log_z, &states));
     Ok(figures)
 }
 
@@ -109,6 +127,14 @@ fn tempering() -> Result<Vec<Figure>> {
 fn plane() -> Result<Vec<Figure>> {
     let spec = "ref:mixture?dim=2&separation=3";
     Ok(only(figures_of(&builtin::parse(spec)?, spec, "ais")?, &["density"]))
+}
+
+/// A network beside the data that it has not seen.
+fn network(name: &str, names: &[&str]) -> Result<Vec<Figure>> {
+    let file = |end: &str| here(&format!("examples/models/{name}{end}"));
+    let model = read_model(&file(".onnx"), &ModelOptions::default())?.model;
+    let data = read_data(&file("-test.npy"), None)?;
+    Ok(only(figures_beside(&model, name, "smc", Some(data.view()))?, names))
 }
 
 fn temperatures() -> Result<Vec<Figure>> {

@@ -163,7 +163,9 @@ impl Arguments {
             }
             record.write(path).map_err(output::failed)?;
         }
-        self.pictures.draw(|| pictures::of_run(&record, Some(model)))?;
+        self.pictures.draw(|| {
+            pictures::of_run(&record, Some(model), task.settings.data.as_ref().map(|data| data.view()), None)
+        })?;
         if let Some((path, record)) = &replayed
             && !record.is_repeated_by(&estimate)
         {

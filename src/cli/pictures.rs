@@ -10,11 +10,12 @@ use clap::{Args, ValueEnum};
 use lnz::estimators::Estimate;
 use lnz::io::{self, RunRecord};
 use lnz::models::Model;
-use lnz::plots::{self, Figure};
+use lnz::plots::{self, Figure, States};
 use lnz::sampling;
+use ndarray::{Array2, ArrayView2};
 
 use super::model::Options;
-use super::{output, print};
+use super::{arguments, output, print};
 
 /// Draws to look at, where a run keeps none.
 const DRAWS: usize = 100;
@@ -79,12 +80,31 @@ pub(crate) fn write(
 }
 
 /// What can be shown of a run, and of its model.
-pub(crate) fn of_run(record: &RunRecord, model: Option<&Arc<dyn Model>>) -> Vec<Figure> {
+pub(crate) fn of_run(
+    record: &RunRecord,
+    model: Option<&Arc<dyn Model>>,
+    data: Option<ArrayView2<'_, f64>>,
+    axes: Option<[usize; 2]>,
+) -> Vec<Figure> {
     let mut figures = plots::of_run(record);
     if let Some(model) = model {
-        figures.extend(plots::of_model(model, record.estimate.log_z, &draws(model, &record.estimate)));
+        let states = States { draws: &draws(model, &record.estimate), data, axes };
+        figures.extend(plots::of_model(model, record.estimate.log_z, &states));
     }
     figures
+}
+
+/// The data that a recorded run was given, if their file is still there. Adds to `warnings` why they or the model are missing.
+pub(crate) fn data_beside(
+    record: &RunRecord,
+    model: &Result<Arc<dyn Model>, String>,
+    warnings: &mut Vec<String>,
+) -> Option<Array2<f64>> {
+    let model = model.as_ref().map_err(|reason| warnings.push(reason.clone())).ok()?;
+    let data = record.data.as_ref()?;
+    arguments::read_rows(Path::new(&data.source), data.binarize, &model.space())
+        .map_err(|error| warnings.push(format!("no data in figures of the model: {error}")))
+        .ok()
 }
 
 /// The draws that a run kept, or exact ones where the model gives them.

@@ -9,6 +9,7 @@ use lnz::io::record::{Record, RunRecord};
 use lnz::plots::{self, Examples, Figure};
 use lnz::{Error, io};
 
+use super::arguments::setting;
 use super::model::Options;
 use super::pictures::{self, Format};
 use super::{Report, output};
@@ -29,8 +30,20 @@ pub(crate) struct Arguments {
     /// Format of the figures
     #[arg(long, value_enum, default_value = "svg")]
     format: Format,
+    /// The two coordinates, counted from 0, at which draws in more than two dimensions are shown, as 0,1 [default: the first two,
+    /// and none where draws are pictures]
+    #[arg(long, value_name = "I,J", value_parser = axes)]
+    axes: Option<[usize; 2]>,
     #[command(flatten)]
     options: Options,
+}
+
+/// What `--axes` says.
+fn axes(text: &str) -> Result<[usize; 2], String> {
+    let pair = text
+        .split_once(',')
+        .and_then(|(one, other)| Some([one.trim().parse().ok()?, other.trim().parse().ok()?]));
+    pair.ok_or_else(|| "expected two coordinates, counted from 0, such as 0,1".into())
 }
 
 impl Arguments {
@@ -60,7 +73,7 @@ impl Arguments {
             Ok(())
         };
         for (name, path, record) in &runs {
-            let figures = self.of_run(path, record, &mut warnings);
+            let figures = self.of_run(path, record, &mut warnings)?;
             write(&if several { format!("{name}-") } else { String::new() }, &figures)?;
         }
         if several {
@@ -101,12 +114,17 @@ impl Arguments {
         Ok(Report { text: pictures::listed(&files), warnings, converged: true })
     }
 
-    fn of_run(&self, path: &Path, record: &RunRecord, warnings: &mut Vec<String>) -> Vec<Figure> {
+    fn of_run(&self, path: &Path, record: &RunRecord, warnings: &mut Vec<String>) -> Result<Vec<Figure>> {
         let model = pictures::model_of(path, record, &self.options);
-        if let Err(reason) = &model {
-            warnings.push(reason.clone());
+        let data = pictures::data_beside(record, &model, warnings);
+        if let (Some([one, other]), Ok(model)) = (self.axes, &model) {
+            let dim = model.space().dim;
+            if one.max(other) >= dim || one == other {
+                let expected = format!("two different coordinates of {dim}, counted from 0");
+                return Err(setting("--axes", format!("{one},{other}"), expected).into());
+            }
         }
-        pictures::of_run(record, model.as_ref().ok())
+        Ok(pictures::of_run(record, model.as_ref().ok(), data.as_ref().map(|data| data.view()), self.axes))
     }
 }
 

@@ -31,14 +31,13 @@ impl Arguments {
         output::check(&self.out, &["html", "htm"], &[&self.record])?;
         let record = io::RunRecord::read(&self.record)?;
         let model = pictures::model_of(&self.record, &record, &self.options);
-        let figures = pictures::of_run(&record, model.as_ref().ok());
+        let mut warnings = Vec::new();
+        let data = pictures::data_beside(&record, &model, &mut warnings);
+        let figures =
+            pictures::of_run(&record, model.as_ref().ok(), data.as_ref().map(|data| data.view()), None);
         let page = plots::report(&record, &figures);
         io::write_atomically(&self.out, |writer| writer.write_all(page.as_bytes()))
             .map_err(output::failed)?;
-        Ok(Report {
-            text: print::quoted(&self.out.display().to_string()) + "\n",
-            warnings: model.err().into_iter().collect(),
-            converged: true,
-        })
+        Ok(Report { text: print::quoted(&self.out.display().to_string()) + "\n", warnings, converged: true })
     }
 }

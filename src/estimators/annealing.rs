@@ -157,7 +157,7 @@ fn walk(
             let squares: Vec<f64> = increments.iter().map(|g| 2.0 * g).collect();
             let mut rung = accumulate(&mut log_weights, &increments, &squares, to);
             rung.log_weight_variance += variance;
-            rungs.push(Rung { acceptance: step.acceptance(), ..rung });
+            rungs.push(Rung { acceptance: step.acceptance(), step_size: step.mean_scale(), ..rung });
         }
         let last = rungs[rungs.len() - 1];
         if let Some(Resampling { below, stream }) = resampling

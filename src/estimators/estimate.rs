@@ -376,6 +376,9 @@ pub struct Rung {
     /// Mean acceptance of the kernel at β; absent for kernels that do not propose.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub acceptance: Option<f64>,
+    /// Mean step size of the kernel at β; absent for kernels without one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step_size: Option<f64>,
     /// Mean over chains of ∂_β log f_β, where the estimator measures it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub derivative: Option<f64>,

@@ -102,7 +102,7 @@ pub fn forward(
             &of_islands(|means| &means.second),
             beta,
         );
-        rungs.push(Rung { acceptance: step.acceptance(), ..rung });
+        rungs.push(Rung { acceptance: step.acceptance(), step_size: step.mean_scale(), ..rung });
     }
     let tops: Vec<ArrayView2<'_, f64>> = groups.iter().map(|group| group.tops.view()).collect();
     let tops = concatenate(Axis(0), &tops).expect("states of one space have one width");

@@ -7,6 +7,7 @@ use ndarray::ArrayView2;
 use super::figure::{Axis, Colour, Figure, Map, Marks, Panel, Raster, Series, Shape};
 use super::numbers::decimals;
 use super::region::{self, CELLS, log_density, log_mass};
+use super::scatter;
 use crate::math::log_mean_exp;
 use crate::models::{Domain, Model};
 
@@ -18,18 +19,19 @@ pub(super) fn figure(
     model: &Arc<dyn Model>,
     log_z: f64,
     samples: Option<ArrayView2<'_, f64>>,
+    data: Option<ArrayView2<'_, f64>>,
 ) -> Option<Figure> {
     let space = model.space();
     if space.dim != 2 || space.values().is_some() {
         return None;
     }
-    let draws: Vec<[f64; 2]> = samples
-        .filter(|samples| samples.ncols() == 2)
-        .map(|samples| samples.rows().into_iter().map(|row| [row[0], row[1]]).collect())
-        .unwrap_or_default();
+    let draws = scatter::points(samples, [0, 1]);
+    let data = scatter::points(data, [0, 1]);
+    // Data where the model has no mass are worth seeing.
+    let seen = [draws.as_slice(), data.as_slice()].concat();
     let extent = match space.domain {
         Domain::Box { lower, upper } => [lower[0], upper[0], lower[1], upper[1]],
-        _ => region::find(model, log_z, &draws),
+        _ => region::find(model, log_z, &seen),
     };
     if extent.iter().any(|end| !end.is_finite()) || extent[0] >= extent[1] || extent[2] >= extent[3] {
         return None;
@@ -51,10 +53,8 @@ pub(super) fn figure(
     let mut series = vec![Series::unnamed(Colour::Main, Marks::Raster(raster))];
     let shown =
         |[x, y]: &[f64; 2]| (extent[0]..=extent[1]).contains(x) && (extent[2]..=extent[3]).contains(y);
-    let inside: Vec<[f64; 2]> = draws.into_iter().filter(shown).collect();
-    if !inside.is_empty() {
-        series.push(Series::new("draws", Colour::Other, Marks::Cloud(inside)));
-    }
+    let inside = |points: Vec<[f64; 2]>| points.into_iter().filter(shown).collect();
+    series.extend(scatter::series(inside(draws), inside(data)));
     let stretched = (extent[1] - extent[0]) / (extent[3] - extent[2]);
     Some(Figure {
         name: "density",
@@ -101,7 +101,7 @@ mod tests {
         let model = builtin::parse("ref:mixture").expect("valid");
         let exact = model.closed_form().expect("a mixture has one");
         for (log_z, share) in [(exact, 1.0), (exact + 2f64.ln(), 0.5)] {
-            let figure = figure(&model, log_z, None).expect("two real numbers");
+            let figure = figure(&model, log_z, None, None).expect("two real numbers");
             assert_sound(&figure);
             assert!((mass(&figure, log_z, &model) / share - 1.0).abs() < 0.01, "{}", figure.title);
         }
@@ -116,7 +116,7 @@ mod tests {
             -log_sum_exp(&wells.map(|well| -well))
         }));
         let log_z = (2.0 * std::f64::consts::PI * 1.01).ln();
-        let figure = figure(&model, log_z, None).expect("two real numbers");
+        let figure = figure(&model, log_z, None, None).expect("two real numbers");
         assert!((mass(&figure, log_z, &model) - 1.0).abs() < 0.01, "{}", figure.title);
         let [left, right] = figure.panels[0].x.range;
         assert!(left > -20.0 && right < 20.0 && left < -9.0 && right > 8.0, "{left} {right}");
@@ -129,10 +129,25 @@ mod tests {
         }));
         let draws = ndarray::array![[1000.0, 1.0], [1001.0, -1.0], [f64::NAN, 0.0]];
         let figure =
-            figure(&model, (2.0 * std::f64::consts::PI).ln(), Some(draws.view())).expect("a density");
+            figure(&model, (2.0 * std::f64::consts::PI).ln(), Some(draws.view()), None).expect("a density");
         assert_sound(&figure);
         assert!(figure.title.contains(" 0.99") || figure.title.contains(" 1.00"), "{}", figure.title);
         assert_eq!(figure.panels[0].series[1].marks, Marks::Cloud(vec![[1000.0, 1.0], [1001.0, -1.0]]));
+    }
+
+    #[test]
+    fn data_lie_over_the_draws_and_widen_the_picture() {
+        let model = builtin::parse("ref:gaussian?dim=2").expect("valid");
+        let log_z = model.closed_form().expect("it has one");
+        let draws = ndarray::array![[0.5, 1.0], [-1.0, -1.0]];
+        let data = ndarray::array![[9.0, 0.0], [0.0, 1.0]];
+        let figure = figure(&model, log_z, Some(draws.view()), Some(data.view())).expect("a density");
+        assert_sound(&figure);
+        let series = &figure.panels[0].series;
+        assert_eq!(series[1].marks, Marks::Cloud(vec![[0.5, 1.0], [-1.0, -1.0]]));
+        assert_eq!(series[2].marks, Marks::Crosses(vec![[9.0, 0.0], [0.0, 1.0]]));
+        assert_ne!(series[1].colour, series[2].colour);
+        assert!(series[1..].iter().all(|series| series.label.is_some()));
     }
 
     #[test]
@@ -142,12 +157,12 @@ mod tests {
                 let energy = move |_: ndarray::ArrayView1<'_, f64>| constant;
                 let model: Arc<dyn Model> = Arc::new(FunctionModel::new(Space::new(2, domain), energy));
                 for log_z in [0.0, 1e300, f64::NEG_INFINITY] {
-                    assert_sound(&figure(&model, log_z, None).expect("a figure"));
+                    assert_sound(&figure(&model, log_z, None, None).expect("a figure"));
                 }
             }
         }
         let other = builtin::parse("ref:ising?side=3").expect("valid");
-        assert!(figure(&other, 0.0, None).is_none());
+        assert!(figure(&other, 0.0, None, None).is_none());
     }
 
     /// Neal's funnel is narrower than a cell at its end.
@@ -155,7 +170,7 @@ mod tests {
     fn a_rough_sum_says_so() {
         let model = builtin::parse("ref:funnel?dim=2").expect("valid");
         let draws = ndarray::array![[-9.0, 0.0], [9.0, 90.0], [0.0, -50.0]];
-        let figure = figure(&model, 0.0, Some(draws.view())).expect("a density");
+        let figure = figure(&model, 0.0, Some(draws.view()), None).expect("a density");
         assert!(figure.title.contains("too narrow"), "{}", figure.title);
     }
 }

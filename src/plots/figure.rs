@@ -110,6 +110,8 @@ pub enum Marks {
     Points(Vec<[f64; 2]>),
     /// Small pale dots, for many.
     Cloud(Vec<[f64; 2]>),
+    /// Small crosses, which can be told from dots that they lie on.
+    Crosses(Vec<[f64; 2]>),
     /// Bars on the lower end of the y axis: (left, right, height).
     Bars(Vec<[f64; 3]>),
     /// The outline of such bars, for histograms that overlap.

@@ -12,9 +12,12 @@ const DOT: f64 = 3.6;
 const SPECK: f64 = 1.6;
 /// Half of the bar at the end of a whisker.
 const CAP: f64 = 3.5;
+/// Half of a cross from side to side, and the width of its lines.
+const CROSS: f64 = 2.4;
+const CROSS_LINE: f64 = 1.1;
 const PALE: f64 = 0.22;
 const BAR: f64 = 0.55;
-const CLOUD: f64 = 0.5;
+const CLOUD: f64 = 0.7;
 const WORDS: f64 = 11.0;
 /// Pixels per em of what is written in tiles, at most and at least, and how much of a tile it may take.
 const TILE_WORDS: [f64; 2] = [14.0, 7.0];
@@ -31,6 +34,7 @@ pub(super) fn draw(panel: &Panel, series: &Series, frame: &Frame, colour: Rgb) -
         Marks::Band(rows) => pen.band(rows),
         Marks::Points(points) => pen.dots(points, DOT, 1.0),
         Marks::Cloud(points) => pen.dots(points, SPECK, CLOUD),
+        Marks::Crosses(points) => pen.crosses(points),
         Marks::Bars(bars) => pen.bars(bars),
         Marks::Steps(bars) => pen.steps(bars),
         Marks::Whiskers(rows) => pen.whiskers(rows, false),
@@ -56,6 +60,7 @@ pub(super) fn swatch(marks: &Marks, [x, y]: [f64; 2], width: f64, colour: Rgb) -
         Marks::Bars(_) => block(BAR),
         Marks::Points(_) | Marks::Words(..) => dot(DOT, 1.0),
         Marks::Cloud(_) => dot(SPECK, 1.0),
+        Marks::Crosses(_) => cross([x + 0.5 * width, y], colour).into(),
         Marks::Whiskers(_) | Marks::ErrorBars(_) => {
             let mut items = stroke(WHISKER, false);
             items.extend(dot(DOT, 1.0));
@@ -71,6 +76,16 @@ pub(super) fn swatch(marks: &Marks, [x, y]: [f64; 2], width: f64, colour: Rgb) -
             (0..SHADES).map(block).collect()
         }
     }
+}
+
+/// Two strokes.
+fn cross([x, y]: [f64; 2], colour: Rgb) -> [Item; 2] {
+    [-CROSS, CROSS].map(|rise| Item::Path {
+        points: vec![[x - CROSS, y - rise], [x + CROSS, y + rise]],
+        width: CROSS_LINE,
+        dashed: false,
+        colour,
+    })
 }
 
 struct Pen<'a> {
@@ -137,6 +152,11 @@ impl Pen<'_> {
     fn dots(&self, points: &[[f64; 2]], radius: f64, opacity: f64) -> Vec<Item> {
         let centres = points.iter().filter_map(|point| self.at(*point)).filter(|place| self.holds(*place));
         centres.map(|centre| Item::Disc { centre, radius, colour: self.colour, opacity }).collect()
+    }
+
+    fn crosses(&self, points: &[[f64; 2]]) -> Vec<Item> {
+        let centres = points.iter().filter_map(|point| self.at(*point)).filter(|place| self.holds(*place));
+        centres.flat_map(|centre| cross(centre, self.colour)).collect()
     }
 
     fn bars(&self, bars: &[[f64; 3]]) -> Vec<Item> {

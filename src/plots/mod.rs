@@ -5,6 +5,7 @@
 //! [`Figure::png`] draw any of them, and [`report`] puts all figures of a run on one page. To add a kind: one file, its `mod` line,
 //! and a line in the function below that lists the figures of what it shows.
 
+mod acceptance;
 mod bins;
 mod cost;
 mod coverage;
@@ -28,6 +29,7 @@ mod rows;
 mod running;
 mod samples;
 mod sandwich;
+mod scatter;
 mod scene;
 mod schedule;
 mod steps;
@@ -43,7 +45,7 @@ mod weights;
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::estimators::curve::Curve;
 use crate::estimators::mbar::Mbar;
@@ -64,6 +66,7 @@ pub fn of_run(record: &RunRecord) -> Vec<Figure> {
         variance::figure(estimate),
         running::figure(estimate),
         schedule::figure(estimate),
+        acceptance::figure(estimate),
         swaps::figure(estimate),
         integrand::figure(estimate),
         sandwich::figure(estimate),
@@ -107,19 +110,38 @@ pub fn of_likelihoods(sets: &[Examples<'_>]) -> Figure {
     likelihood::figure(sets)
 }
 
-/// The density of a model of two real numbers, with `log_z`; the weights of restricted Boltzmann machines; and `draws`, states of
-/// the model's space, where they can be shown as pictures. Draws of another length are left out.
+/// States to be seen in figures of a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct States<'a> {
+    /// Of the model's space. Draws of another length are left out.
+    pub draws: &'a [Vec<f64>],
+    /// What the draws are held against, one example a row.
+    pub data: Option<ArrayView2<'a, f64>>,
+    /// Two coordinates, counted from 0, at which draws in more than two dimensions are shown; the first two, and none of pictures,
+    /// where it is `None`.
+    pub axes: Option<[usize; 2]>,
+}
+
+/// The density of a model of two real numbers, with `log_z`; two coordinates of models of more; the weights of restricted Boltzmann
+/// machines; and states where they can be shown as pictures.
 #[must_use]
-pub fn of_model(model: &Arc<dyn Model>, log_z: f64, draws: &[Vec<f64>]) -> Vec<Figure> {
-    let dim = model.space().dim;
-    let cells: Vec<f64> = draws.iter().filter(|draw| draw.len() == dim).flatten().copied().collect();
+pub fn of_model(model: &Arc<dyn Model>, log_z: f64, states: &States<'_>) -> Vec<Figure> {
+    let space = model.space();
+    let dim = space.dim;
+    let cells: Vec<f64> = states.draws.iter().filter(|draw| draw.len() == dim).flatten().copied().collect();
     let draws =
         Array2::from_shape_vec((cells.len() / dim.max(1), dim), cells).ok().filter(|draws| !draws.is_empty());
     let draws = draws.as_ref().map(|draws| draws.view());
+    let data = states.data.filter(|data| data.ncols() == dim && !data.is_empty());
+    let sheet = draws.and_then(|draws| samples::figure(model, draws, data));
+    // Single pixels say little.
+    let axes = states.axes.or_else(|| sheet.is_none().then_some([0, 1]));
+    let axes = axes.filter(|_| dim > 2 && space.values().is_none());
     let figures = [
-        density::figure(model, log_z, draws),
+        density::figure(model, log_z, draws, data),
+        axes.and_then(|axes| scatter::figure(draws, data, axes)),
         filters::figure(model),
-        draws.and_then(|draws| samples::figure(model, draws)),
+        sheet,
     ];
     figures.into_iter().flatten().collect()
 }

@@ -299,7 +299,7 @@ fn sentence(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::trials::{estimate, record, spoilt};
-    use super::super::{of_model, of_run};
+    use super::super::{States, of_model, of_run};
     use super::*;
     use crate::estimators::Warning;
     use crate::models::builtin;
@@ -321,8 +321,9 @@ mod tests {
         run.command = "lnz estimate 'a<b>&c.npz' --method=ais".into();
         let model = builtin::parse("ref:ising?side=3&field=0.2").expect("valid");
         run.estimate.warnings.push(Warning::GuessedBaseRates);
+        let states = States { draws: &run.estimate.trace.draws, ..States::default() };
         let mut figures = of_run(&run);
-        figures.extend(of_model(&model, run.estimate.log_z, &run.estimate.trace.draws));
+        figures.extend(of_model(&model, run.estimate.log_z, &states));
         let html = report(&run, &figures);
         assert_valid(&html);
         for figure in &figures {

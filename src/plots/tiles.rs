@@ -23,6 +23,11 @@ impl Sheet {
         (side * side == count && side >= LEAST_SIDE).then_some(Self { rows: side, columns: side })
     }
 
+    /// For pictures of `rows` × `columns`, if both make a picture.
+    pub(super) fn of(rows: usize, columns: usize) -> Option<Self> {
+        (rows >= LEAST_SIDE && columns >= LEAST_SIDE).then_some(Self { rows, columns })
+    }
+
     /// How many of `count` pictures fit and fill their rows.
     pub(super) fn room(&self, count: usize) -> usize {
         let most = count.min(MOST).min(MOST_CELLS / ((self.rows + 1) * (self.columns + 1)).max(1));

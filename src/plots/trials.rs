@@ -126,6 +126,7 @@ pub(super) fn spoilt(estimate: &Estimate) -> Vec<Estimate> {
                 for rung in e.trace.rungs.iter_mut().take(take) {
                     (rung.beta, rung.log_weight_variance, rung.discrepancy) = (bad, bad, bad);
                     rung.effective_sample_size = bad;
+                    (rung.acceptance, rung.step_size) = (Some(bad), Some(bad));
                     rung.derivative = rung.derivative.map(|_| bad);
                     rung.derivative_std_err = Some(bad);
                 }

@@ -68,7 +68,7 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
 }
 
 /// About six even positions with the β there.
-fn positions(rungs: &[Rung]) -> Vec<(f64, String)> {
+pub(super) fn positions(rungs: &[Rung]) -> Vec<(f64, String)> {
     let count = rungs.len();
     // A walk down starts where a walk up ends.
     let start = if rungs[0].beta > rungs[count - 1].beta { 1.0 } else { 0.0 };
