@@ -32,13 +32,13 @@ pub(super) fn figure(estimate: &Estimate) -> Option<Figure> {
     )];
     let sizes = curve(rungs, &|rung| rung.step_size.filter(|size| size.is_finite() && *size > 0.0));
     if sizes.len() > 1 {
-        let y = Axis::log("step size (spread of the reference)", sizes.iter().map(|point| point[1]));
+        let y = Axis::log("step / spread of reference", sizes.iter().map(|point| point[1]));
         panels.push(Panel::wide(x(), y, vec![Series::unnamed(Colour::Main, Marks::Line(sizes))]));
     }
     Some(Figure {
         name: "acceptance",
         title: format!(
-            "Proposals accepted: {} on average, {} at the least rung",
+            "Proposals accepted: {} on average, {} at the worst rung",
             decimals(mean, 2),
             decimals(least, 2)
         ),

@@ -15,6 +15,9 @@ use crate::models::{Domain, Model};
 const FINE: usize = 2;
 /// Nats by which a coarser sum may differ.
 const ROUGH: f64 = 0.02;
+/// The darkest shade under draws and data.
+const UNDER: f64 = 0.6;
+
 pub(super) fn figure(
     model: &Arc<dyn Model>,
     log_z: f64,
@@ -48,7 +51,8 @@ pub(super) fn figure(
     };
     let cells = averaged(&fine);
     let highest = cells.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let cells = cells.iter().map(|value| (0.5 * (value - highest)).exp()).collect();
+    let darkest = if seen.is_empty() { 1.0 } else { UNDER };
+    let cells = cells.iter().map(|value| darkest * (0.5 * (value - highest)).exp()).collect();
     let raster = Raster { extent, columns: CELLS, cells, map: Map::Density, words: Vec::new() };
     let mut series = vec![Series::unnamed(Colour::Main, Marks::Raster(raster))];
     let shown =

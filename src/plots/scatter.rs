@@ -7,6 +7,9 @@ use super::numbers::{counted, thinned};
 
 /// Data that are drawn: more would hide what they lie on.
 const MOST_DATA: usize = 400;
+/// Orange and black, which both stand out from white and from the blue of a density.
+const DRAWS: Colour = Colour::Nth(4);
+const DATA: Colour = Colour::Nth(6);
 
 /// At coordinates `axes`, counted from 0.
 pub(super) fn figure(
@@ -50,16 +53,17 @@ pub(super) fn points(states: Option<ArrayView2<'_, f64>>, axes: [usize; 2]) -> V
 pub(super) fn series(draws: Vec<[f64; 2]>, data: Vec<[f64; 2]>) -> Vec<Series> {
     let mut series = Vec::new();
     if !draws.is_empty() {
-        series.push(Series::new("draws of the model", Colour::Other, Marks::Cloud(draws)));
+        series.push(Series::new("draws of the model", DRAWS, Marks::Cloud(draws)));
     }
     if !data.is_empty() {
-        let kept: Vec<[f64; 2]> = thinned(data.len(), MOST_DATA).into_iter().map(|i| data[i]).collect();
+        let kept: Vec<[f64; 2]> =
+            thinned(data.len(), MOST_DATA).into_iter().take(MOST_DATA).map(|i| data[i]).collect();
         let label = if kept.len() == data.len() {
             "data".into()
         } else {
             format!("data ({} of {})", kept.len(), data.len())
         };
-        series.push(Series::new(label, Colour::Nth(2), Marks::Crosses(kept)));
+        series.push(Series::new(label, DATA, Marks::Crosses(kept)));
     }
     series
 }
