@@ -761,28 +761,3 @@ fn walks_between_models_give_their_difference_and_evaluate_uses_them() {
         (number(&value, "/difference/log_z_std_err") - number(&value, "/against/walk/std_err")).abs() < 1e-15
     );
 }
-
-/// Classes of a classifier as models: their probabilities add up to one, and their Zs to the whole.
-#[test]
-fn classes_share_the_whole() {
-    let model = "tests/files/network/classifier-logits-legacy-17.onnx";
-    let options = ["--output", "logits", "--domain", "gaussian:0,1", "--json", "--quiet", "--rungs", "32"];
-    let answer = |more: &[&str]| {
-        let out = std::process::Command::new(env!("CARGO_BIN_EXE_lnz"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["estimate", model])
-            .args(options)
-            .args(more)
-            .output()
-            .expect("it runs");
-        serde_json::from_slice::<serde_json::Value>(&out.stdout).expect("one JSON object")
-    };
-    let (whole, each) = (answer(&[]), answer(&["--per-class"]));
-    let classes = each["classes"].as_array().expect("a list");
-    let shares: f64 = classes.iter().map(|class| class["probability"].as_f64().expect("a number")).sum();
-    assert!(classes.len() == 10 && (shares - 1.0).abs() < 1e-12);
-    let error =
-        each["std_err"].as_f64().expect("a number").hypot(whole["std_err"].as_f64().expect("a number"));
-    let gap = each["log_z"].as_f64().expect("a number") - whole["log_z"].as_f64().expect("a number");
-    assert!(error < 0.02 && gap.abs() < 4.5 * error, "{gap} {error}");
-}

@@ -15,7 +15,7 @@ use super::arguments::{self, Effort, Running, Training, Walk, setting};
 use super::model::{Choice, Options, Source};
 use super::pictures::{self, Pictures};
 use super::progress::Progress;
-use super::{Report, output, per_class, print};
+use super::{Report, output, print};
 
 /// Longest exact computation that `auto` prefers to sampling, in seconds.
 pub(super) const SOON: f64 = 10.0;
@@ -75,9 +75,6 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     pictures: Pictures,
-    /// With --output logits: log Z of each class, one after another, and the probabilities of the classes
-    #[arg(long, requires = "meaning", conflicts_with_all = ["class", "replay", "out", "plots", "with"])]
-    per_class: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -122,9 +119,6 @@ impl Arguments {
             output::check(&path.with_extension(ENERGIES), &["npz"], &inputs)?;
         }
         self.pictures.check()?;
-        if self.per_class {
-            return self.each_class();
-        }
         let replayed = match &self.replay {
             Some(path) => Some((path.as_path(), RunRecord::read(path)?)),
             None => None,
@@ -198,31 +192,10 @@ impl Arguments {
         Ok(said)
     }
 
-    /// One class after another.
-    fn each_class(&self) -> Result<Report> {
-        let classes = self.options.classes(&self.choice)?;
-        let mut estimates = Vec::new();
-        for class in 0..classes {
-            let task = self.asked_with(&self.options.of_class(class))?;
-            let progress = Progress::new(self.running.quiet);
-            estimates.push(task.estimator.estimate(&task.source.model, &task.settings, &progress)?);
-        }
-        let mut said = per_class::report(&estimates, self.json);
-        if self.running.quiet {
-            said.warnings.clear();
-        }
-        Ok(said)
-    }
-
     /// What the options ask for.
     fn asked(&self) -> Result<Task> {
-        self.asked_with(&self.options)
-    }
-
-    /// The same, of a model as these options say.
-    fn asked_with(&self, options: &Options) -> Result<Task> {
         let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
-        let source = options.open(&self.choice)?;
+        let source = self.options.open(&self.choice)?;
         let data = self.training.read(&source.model.space())?;
         let recorded = self.training.data.as_ref().zip(data.as_ref()).map(|(path, rows)| DataRecord {
             source: path.display().to_string(),

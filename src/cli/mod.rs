@@ -20,7 +20,6 @@ mod inspect;
 mod list;
 mod model;
 mod output;
-mod per_class;
 mod pictures;
 mod plot;
 mod print;

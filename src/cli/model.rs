@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lnz::io::{self, ModelOptions, RunRecord, WeightsLayout};
 use lnz::models::gaussian_rbm::Convention;
-use lnz::models::network::{Function, Network, Output};
+use lnz::models::network::{Function, Output};
 use lnz::models::{self, Base, CommandModel, GaussianRbm, Model, Tilt, Tilted, Units, builtin};
 use lnz::{Error, Result};
 
@@ -293,27 +293,6 @@ impl Options {
             ));
         }
         Ok(())
-    }
-
-    /// The same of one class.
-    pub(crate) fn of_class(&self, class: usize) -> Self {
-        Self { class: Some(class), ..self.clone() }
-    }
-
-    /// How many classes the chosen network has logits of.
-    pub(crate) fn classes(&self, choice: &Choice) -> Result<usize> {
-        let refuse = |why: &str| setting("--per-class", choice.name(), why);
-        let path = choice.file().filter(|_| self.meaning == Some(OutputChoice::Logits));
-        let path =
-            path.ok_or_else(|| refuse("it is for networks whose output are logits; say --output logits"))?;
-        let options = ModelOptions {
-            output: Some(Output::Logits),
-            activation: self.activation.map(ActivationChoice::function),
-            ..ModelOptions::default()
-        };
-        let loaded = io::read_model(path, &options)?;
-        let network = models::downcast::<Network>(&loaded.model);
-        network.and_then(|network| network.classes()).ok_or_else(|| refuse("it is no network with logits"))
     }
 
     /// What --output and --class say.

@@ -79,7 +79,6 @@ pub struct Network {
     shape: Vec<usize>,
     space: Space,
     meaning: Output,
-    classes: Option<usize>,
     precision: Precision,
     single: OnceLock<Plan<f32>>,
     double: OnceLock<Plan<f64>>,
@@ -97,7 +96,6 @@ impl Network {
         domain: Domain,
         precision: Precision,
     ) -> Result<Self> {
-        let classes = output.shape().last().filter(|_| meaning == Output::Logits).map(|size| size.count);
         let energy =
             energy(&mut graph, output, meaning).map_err(|message| Error::model("network", message))?;
         let Source::Node(output) = energy.source else {
@@ -109,7 +107,7 @@ impl Network {
             return Err(Error::model("network", "the input holds no numbers"));
         }
         let (single, double) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { graph, output, shape, space, meaning, classes, precision, single, double })
+        Ok(Self { graph, output, shape, space, meaning, precision, single, double })
     }
 
     /// The shape of a state as the network takes it, without the batch; states of [`Model::space`] are its numbers in order.
@@ -124,12 +122,6 @@ impl Network {
         self.precision
     }
 
-    /// How many classes it has logits of, as [`Output::Logits`].
-    #[must_use]
-    pub fn classes(&self) -> Option<usize> {
-        self.classes
-    }
-
     /// The same network in another precision.
     #[must_use]
     pub fn in_precision(&self, precision: Precision) -> Self {
@@ -139,7 +131,6 @@ impl Network {
             shape: self.shape.clone(),
             space: self.space.clone(),
             meaning: self.meaning,
-            classes: self.classes,
             precision,
             single: OnceLock::new(),
             double: OnceLock::new(),
