@@ -163,6 +163,13 @@ fn understand(tensors: &Tensors, options: ModelOptions) -> Parsed<(Arc<dyn Model
         [_, true, ..] => gaussian::read_mixture(&mut parts),
         [_, _, true, _] => gaussian::read(&mut parts),
         _ => rbm::read(&mut parts, options),
-    }?;
+    };
+    let model = model.map_err(|message| {
+        if perceptron::may_be(tensors) {
+            format!("{message}; if these are the layers of a perceptron, --activation says what stands between them")
+        } else {
+            message
+        }
+    })?;
     Ok((model, parts.into_notes()))
 }

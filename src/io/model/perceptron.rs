@@ -61,6 +61,12 @@ pub(super) fn read(
     Ok((Arc::new(network), notes))
 }
 
+/// Whether the tensors are named as layers are.
+pub(super) fn may_be(tensors: &Tensors) -> bool {
+    let layers = tensors.items.iter().filter(|tensor| tensor.values.ndim() == 2);
+    layers.filter(|tensor| tensor.name.ends_with(".weight")).count() > 1
+}
+
 /// Matrices in the order of their names, `2.weight` before `10.weight`, each with the vector of the same name.
 fn layers(tensors: &Tensors) -> Parsed<Vec<Layer<'_>>> {
     let stem = |name: &str, end: &str| name.strip_suffix(end).map(str::to_owned);

@@ -79,6 +79,7 @@ pub struct Network {
     shape: Vec<usize>,
     space: Space,
     meaning: Output,
+    classes: Option<usize>,
     precision: Precision,
     single: OnceLock<Plan<f32>>,
     double: OnceLock<Plan<f64>>,
@@ -96,6 +97,8 @@ impl Network {
         domain: Domain,
         precision: Precision,
     ) -> Result<Self> {
+        let last = output.shape().last().map(|axis| axis.count);
+        let classes = last.filter(|_| matches!(meaning, Output::Logits | Output::Class(_)));
         let energy =
             energy(&mut graph, output, meaning).map_err(|message| Error::model("network", message))?;
         let Source::Node(output) = energy.source else {
@@ -107,13 +110,19 @@ impl Network {
             return Err(Error::model("network", "the input holds no numbers"));
         }
         let (single, double) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { graph, output, shape, space, meaning, precision, single, double })
+        Ok(Self { graph, output, shape, space, meaning, classes, precision, single, double })
     }
 
     /// The shape of a state as the network takes it, without the batch; states of [`Model::space`] are its numbers in order.
     #[must_use]
     pub fn input_shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// How many classes it has logits of, where its output is [`Output::Logits`] or one of them.
+    #[must_use]
+    pub fn classes(&self) -> Option<usize> {
+        self.classes
     }
 
     /// The precision of [`Model::energy`].
@@ -131,6 +140,7 @@ impl Network {
             shape: self.shape.clone(),
             space: self.space.clone(),
             meaning: self.meaning,
+            classes: self.classes,
             precision,
             single: OnceLock::new(),
             double: OnceLock::new(),
@@ -200,7 +210,11 @@ fn energy(graph: &mut Graph, output: &Value, meaning: Output) -> Built<Value> {
             }
             let value = match meaning {
                 Output::Class(class) if class >= numbers => {
-                    return expected(&format!("class {class} was asked for"));
+                    return Err(format!(
+                        "class {class} was asked for, but the output {} has classes 0 to {}",
+                        shown(output.shape()),
+                        numbers - 1
+                    ));
                 }
                 Output::Class(class) => graph.take(output, 1, &[class])?,
                 _ => graph.reduce(Reduction::LogSumExp, output, &[1], true)?,
