@@ -19,6 +19,11 @@ pub(crate) struct Arguments {
 
 /// What a model file may hold, and by which names; `read_model` has all of them.
 const FILES: &[(&str, &str)] = &[
+    ("network", "an ONNX graph, opset 9 to 25: x (batch, …) to an energy (batch), or as --output says"),
+    (
+        "perceptron",
+        "weight (outputs, inputs) and bias of 0., 2., … or any layers in order, with --activation",
+    ),
     ("rbm", "W, visible bias b, hidden bias c (names of PyTorch, scikit-learn and Hinton's code, too)"),
     ("gaussian-rbm", "the same and sigma or log_sigma"),
     ("boltzmann", "J (d, d) and h (d), optionally spins"),
@@ -76,7 +81,8 @@ impl Arguments {
 }
 
 fn as_text(references: &[Listed]) -> String {
-    let mut text = "Model files (.npz, .safetensors, .mat) and the arrays that make them:\n\n".to_owned();
+    let mut text =
+        "Model files (.onnx, .safetensors, .npz, .mat) and the arrays that make them:\n\n".to_owned();
     let files: Vec<_> = FILES.iter().map(|(kind, arrays)| (*kind, (*arrays).to_owned())).collect();
     text += &indented(&print::aligned(&files));
     text += "\nBuilt-in references, ref:NAME?key=value&key=value:\n";
