@@ -761,3 +761,53 @@ fn walks_between_models_give_their_difference_and_evaluate_uses_them() {
         (number(&value, "/difference/log_z_std_err") - number(&value, "/against/walk/std_err")).abs() < 1e-15
     );
 }
+
+#[test]
+fn classes_of_logits_have_their_own_log_z_and_shares() {
+    let directory = temporary();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/network/classifier-logits-legacy-17.onnx");
+    let how = format!("estimate {file} --output logits --domain box:-1,1 --quiet");
+    let all = json(directory.path(), &format!("{how} --per-class --json"), 0);
+    let classes = all["classes"].as_array().expect("a list");
+    assert_eq!(classes.len(), 10);
+    let p: f64 = classes.iter().map(|class| number(class, "/p")).sum();
+    assert!((p - 1.0).abs() < 1e-12, "{p}");
+
+    // By quadrature: one class, and all of them.
+    let off = |found: f64, error: f64, truth: &Value| {
+        (found - number(truth, "/log_z")) / error.hypot(number(truth, "/diagnostics/discretisation_error"))
+    };
+    let third = json(directory.path(), &format!("{how} --class 3 --method quadrature --json"), 0);
+    let whole = json(directory.path(), &format!("{how} --method quadrature --json"), 0);
+    let estimate = (number(&classes[3], "/log_z"), number(&classes[3], "/std_err"));
+    // |t| < 4.5, and errors small enough to see a class taken for its neighbour, which is 0.01 away or more.
+    assert!(estimate.1 < 0.003 && off(estimate.0, estimate.1, &third).abs() < 4.5, "{classes:?}");
+    let (sum, error) = (number(&all, "/log_z"), number(&all, "/std_err"));
+    assert!(error < 0.003 && off(sum, error, &whole).abs() < 4.5, "{all}");
+    let share = (number(&third, "/log_z") - number(&whole, "/log_z")).exp();
+    let (p, error) = (number(&classes[3], "/p"), number(&classes[3], "/p_std_err"));
+    assert!(error < 0.001 && (p - share).abs() < 4.5 * error, "{p} ± {error}, {share}");
+
+    // The seed of a class makes its run again.
+    let again = json(directory.path(), &format!("{how} --class 3 --seed 4 --json"), 0);
+    assert_eq!(again["log_z"], classes[3]["log_z"]);
+
+    let text = ok(directory.path(), &format!("{how} --per-class"), 0);
+    let row = text.lines().find(|line| line.starts_with("3 ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(row.contains('±') && row.contains("converged"), "{row}");
+    assert!(text.lines().any(|line| line.starts_with("all ")), "{text}");
+
+    for (arguments, message) in [
+        (format!("estimate {file} --per-class"), "--output"),
+        (format!("estimate {file} --per-class --output energy"), "--output logits"),
+        (format!("{how} --per-class --class 1"), "--class"),
+        (format!("{how} --per-class --out run.json"), "--out"),
+        ("estimate ref:funnel --output logits --per-class".into(), "ref:funnel"),
+        ("estimate --command cat --dim 2 --output logits --per-class".into(), "--command"),
+    ] {
+        let output = lnz(directory.path(), &arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {errors}");
+        assert!(errors.contains(message), "{arguments}: {errors}");
+    }
+}

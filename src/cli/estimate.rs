@@ -15,7 +15,7 @@ use super::arguments::{self, Effort, Running, Training, Walk, setting};
 use super::model::{Choice, Options, Source};
 use super::pictures::{self, Pictures};
 use super::progress::Progress;
-use super::{Report, output, print};
+use super::{Report, output, per_class, print};
 
 /// Longest exact computation that `auto` prefers to sampling, in seconds.
 pub(super) const SOON: f64 = 10.0;
@@ -75,6 +75,10 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     pictures: Pictures,
+    /// With --output logits: log Z of every class's own energy -f_y(x), and p(y), their shares. Each class has a run of its own, with
+    /// seed + y and an equal part of --max-time
+    #[arg(long, requires = "meaning", conflicts_with_all = ["class", "replay", "out", "plots", "with"])]
+    per_class: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -110,6 +114,9 @@ impl Way {
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
+        if self.per_class {
+            return self.every_class();
+        }
         let mut inputs: Vec<&Path> = self.choice.file().into_iter().collect();
         inputs.extend(self.training.data.as_deref());
         inputs.extend(self.replay.as_deref());
@@ -192,10 +199,41 @@ impl Arguments {
         Ok(said)
     }
 
+    /// The same for each class of a network with logits.
+    fn every_class(&self) -> Result<Report> {
+        if !self.options.reads_logits() {
+            return Err(setting("--per-class", "without --output logits", "classes have logits").into());
+        }
+        let classes = self.options.classes(&self.choice)?;
+        let classes =
+            classes.ok_or_else(|| setting("--per-class", self.choice.name(), "it has no logits"))?;
+        let run = |class: usize| -> Result<(Source, Estimate)> {
+            let mut task = self.asked_of(&self.options.of_class(class))?;
+            task.settings.seed = task.settings.seed.wrapping_add(class as u64);
+            task.settings.max_time /= classes as f64;
+            let progress = Progress::new(self.running.quiet);
+            let estimate = task.estimator.estimate(&task.source.model, &task.settings, &progress)?;
+            Ok((task.source, estimate))
+        };
+        let runs = (0..classes).map(|class| {
+            run(class).map_err(|error| {
+                let message = format!("class {class}: {error}");
+                error.context(message)
+            })
+        });
+        let runs = runs.collect::<Result<Vec<_>>>()?;
+        Ok(per_class::report(&runs, self.options.temperature, self.json, self.running.quiet))
+    }
+
     /// What the options ask for.
     fn asked(&self) -> Result<Task> {
+        self.asked_of(&self.options)
+    }
+
+    /// The same of a model that is understood in another way.
+    fn asked_of(&self, options: &Options) -> Result<Task> {
         let named = (self.method != "auto").then(|| estimators::by_name(&self.method)).transpose()?;
-        let source = self.options.open(&self.choice)?;
+        let source = options.open(&self.choice)?;
         let data = self.training.read(&source.model.space())?;
         let recorded = self.training.data.as_ref().zip(data.as_ref()).map(|(path, rows)| DataRecord {
             source: path.display().to_string(),
@@ -213,7 +251,7 @@ impl Arguments {
         let estimator = named.unwrap_or_else(|| choose(&source.model, &settings));
         Ok(Task {
             source,
-            temperature: self.options.temperature,
+            temperature: options.temperature,
             data: recorded,
             settings,
             estimator,

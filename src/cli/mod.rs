@@ -20,6 +20,7 @@ mod inspect;
 mod list;
 mod model;
 mod output;
+mod per_class;
 mod pictures;
 mod plot;
 mod print;
@@ -31,8 +32,8 @@ mod verify;
 
 /// Estimates log Z, the log partition function of a trained energy-based model, with an honest error bar.
 ///
-/// MODEL is a file (.npz, .safetensors or .mat) or a built-in reference such as ref:ising?side=8; `lnz list` shows both. With --command
-/// "python energy.py" --dim 10 it is a program that answers with energies.
+/// MODEL is a file (.onnx, .safetensors, .npz or .mat) or a built-in reference such as ref:ising?side=8; `lnz list` shows both. With
+/// --command "python energy.py" --dim 10 it is a program that answers with energies.
 /// Exit status: 0 converged, 2 wrong usage or bad input, 3 not converged (the estimate is printed all the same), 1 anything else.
 #[derive(Debug, Parser)]
 #[command(name = "lnz", version, max_term_width = 110, subcommand_required = true)]

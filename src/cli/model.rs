@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lnz::io::{self, ModelOptions, RunRecord, WeightsLayout};
 use lnz::models::gaussian_rbm::Convention;
-use lnz::models::network::{Function, Output};
+use lnz::models::network::{Function, Network, Output};
 use lnz::models::{self, Base, CommandModel, GaussianRbm, Model, Tilt, Tilted, Units, builtin};
 use lnz::{Error, Result};
 
@@ -16,7 +16,7 @@ use super::arguments::{self, finite, setting};
 /// Which model: a file, a reference, or a program that answers.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Choice {
-    /// Model file, or ref:NAME?key=value&… (see lnz list); or else --command
+    /// Model file (.onnx, .safetensors, .npz, .mat), or ref:NAME?key=value&… (see lnz list); or else --command
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     model: Option<String>,
     /// Program that answers with energies, and its arguments; one is started for each thread, without a shell
@@ -194,6 +194,26 @@ impl Options {
     pub(crate) fn of(&self, record: &RunRecord) -> Self {
         let recorded = Some(record.model.tilt.clone().unwrap_or_default());
         Self { temperature: record.temperature, recorded, ..self.clone() }
+    }
+
+    /// The same for one class of a network.
+    pub(crate) fn of_class(&self, class: usize) -> Self {
+        Self { class: Some(class), ..self.clone() }
+    }
+
+    /// Whether a network's output is said to be logits.
+    pub(crate) fn reads_logits(&self) -> bool {
+        self.meaning == Some(OutputChoice::Logits)
+    }
+
+    /// How many classes the chosen network has logits of.
+    pub(crate) fn classes(&self, choice: &Choice) -> Result<Option<usize>> {
+        if choice.command.is_some() {
+            self.refuse_file_options("--command")?;
+        }
+        let plain = Self { domain: None, confine: None, temperature: 1.0, ..self.clone() };
+        let source = plain.load(choice.name())?;
+        Ok(models::downcast::<Network>(&source.model).and_then(|network| network.classes()))
     }
 
     /// Reads, builds or starts the model that was chosen.
