@@ -777,8 +777,12 @@ fn classes_of_logits_have_their_own_log_z_and_shares() {
     let off = |found: f64, error: f64, truth: &Value| {
         (found - number(truth, "/log_z")) / error.hypot(number(truth, "/diagnostics/discretisation_error"))
     };
-    let third = json(directory.path(), &format!("{how} --class 3 --method quadrature --json"), 0);
-    let whole = json(directory.path(), &format!("{how} --method quadrature --json"), 0);
+    // In five dimensions quadrature may miss a narrow mode, and says so by its status; these networks have none.
+    let quadrature = |of: &str| -> Value {
+        let output = lnz(directory.path(), &format!("{how} {of} --method quadrature --json"));
+        serde_json::from_slice(&output.stdout).expect("an object")
+    };
+    let (third, whole) = (quadrature("--class 3"), quadrature(""));
     let estimate = (number(&classes[3], "/log_z"), number(&classes[3], "/std_err"));
     // |t| < 4.5, and errors small enough to see a class taken for its neighbour, which is 0.01 away or more.
     assert!(estimate.1 < 0.003 && off(estimate.0, estimate.1, &third).abs() < 4.5, "{classes:?}");
