@@ -96,7 +96,7 @@ fn as_text(runs: &[(Source, Estimate)], temperature: f64, found: &Shares) -> Str
 
 fn as_json(runs: &[(Source, Estimate)], temperature: f64, found: &Shares, converged: bool) -> String {
     #[derive(Serialize)]
-    struct Class<'a> {
+    struct Row<'a> {
         class: usize,
         p: f64,
         p_std_err: f64,
@@ -109,7 +109,7 @@ fn as_json(runs: &[(Source, Estimate)], temperature: f64, found: &Shares, conver
         log_z: f64,
         std_err: f64,
         converged: bool,
-        classes: Vec<Class<'a>>,
+        classes: Vec<Row<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         model: Option<print::ModelJson<'a>>,
         lnz: &'static str,
@@ -120,7 +120,7 @@ fn as_json(runs: &[(Source, Estimate)], temperature: f64, found: &Shares, conver
         std_err: found.log_sum.1,
         converged,
         classes: classes
-            .map(|(class, ((_, estimate), (p, p_std_err)))| Class {
+            .map(|(class, ((_, estimate), (p, p_std_err)))| Row {
                 class,
                 p: *p,
                 p_std_err: *p_std_err,
