@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2};
 
-use super::{BLOCK, Choices, Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
+use super::{BLOCK, Choices, Counts, Ensemble, Path, Pilot};
 use crate::error::{Error, Result};
 use crate::kernels::{
-    EllipticalSlice, Ends, Hmc, Kernel, KernelChoice, Mala, RandomWalk, Reference, ReferenceChoice, Walkers,
-    mix,
+    EllipticalSlice, Hmc, Kernel, KernelChoice, Mala, RandomWalk, Reference, ReferenceChoice, Walkers,
 };
 use crate::math::Stream;
-use crate::math::random::Generator;
 use crate::models::{Base, Domain, Model, Space};
 
 mod clusters;
 mod ends;
+mod ensemble;
 mod fit;
 mod step_size;
 
 use ends::Counted;
+use ensemble::GeometricEnsemble;
 use fit::Form;
 use step_size::StepSize;
 
@@ -345,90 +345,5 @@ fn check(model: &dyn Model, Choices { kernel, reference }: Choices) -> Result<()
             refuse("elliptical slices need a normal reference: diagonal or full")
         }
         _ => Ok(()),
-    }
-}
-
-struct GeometricEnsemble {
-    ends: Counted,
-    walkers: Walkers,
-    kernel: Arc<dyn Kernel>,
-    step_size: Arc<StepSize>,
-    /// The step size that an adapting pilot has come to.
-    adapted: Option<f64>,
-    generator: Generator,
-}
-
-impl Ensemble for GeometricEnsemble {
-    fn chains(&self) -> usize {
-        self.walkers.states.nrows()
-    }
-
-    fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
-        for ((chain, k), value) in out.indexed_iter_mut() {
-            *value = mix(betas[k], self.walkers.reference[chain], self.walkers.target[chain]);
-        }
-    }
-
-    fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
-        let ends = self.walkers.target.iter().zip(&self.walkers.reference);
-        for (value, (target, reference)) in out.iter_mut().zip(ends) {
-            *value = (to - from) * (target - reference);
-        }
-    }
-
-    fn derivatives(&mut self, _beta: f64, first: &mut [f64], second: &mut [f64]) {
-        let ends = self.walkers.target.iter().zip(&self.walkers.reference);
-        for (value, (target, reference)) in first.iter_mut().zip(ends) {
-            *value = target - reference;
-        }
-        second.fill(0.0);
-    }
-
-    fn step(&mut self, beta: f64, movement: Move) -> StepStats {
-        let scale = match movement {
-            Move::Adapting => self.adapted.unwrap_or_else(|| self.step_size.at(beta)),
-            Move::Forward | Move::Reversed => self.step_size.at(beta),
-        };
-        let stats = self.kernel.step(&mut self.walkers, &mut self.ends, beta, scale, &mut self.generator);
-        if movement == Move::Adapting {
-            let miss = stats.acceptance().unwrap_or(1.0) - self.kernel.target_acceptance();
-            self.adapted = Some((scale * (0.7 * miss).exp()).clamp(1e-8, 10.0));
-        }
-        self.ends.counts.sweeps += self.walkers.states.nrows() as u64;
-        stats
-    }
-
-    fn copy_chains(&mut self, moves: &[(usize, usize)]) {
-        let before = self.walkers.clone();
-        for &(to, from) in moves {
-            self.walkers.assign(to, &before, from);
-        }
-    }
-
-    fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
-        let other: &Self = sibling(other);
-        for &(to, from) in moves {
-            self.walkers.assign(to, &other.walkers, from);
-        }
-    }
-
-    fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
-        let other: &mut Self = sibling_mut(other);
-        let mine = self.walkers.clone();
-        for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
-            self.walkers.assign(chain, &other.walkers, chain);
-            other.walkers.assign(chain, &mine, chain);
-        }
-    }
-
-    fn states(&self) -> Array2<f64> {
-        match self.ends.reference().frame() {
-            Some(frame) => frame.outward(self.walkers.states.view()),
-            None => self.walkers.states.clone(),
-        }
-    }
-
-    fn counts(&self) -> Counts {
-        self.ends.counts
     }
 }
