@@ -14,8 +14,12 @@ use crate::math::real::Real;
 
 /// Bytes that the buffers of a block should take: what a core's second cache holds.
 const CACHE: usize = 1 << 20;
-/// Rows of a block: fewer make products slow, more bring nothing.
+/// Rows of a block, where large weights are packed for each product: fewer make that dear; and where there are none.
 const FEWEST_ROWS: usize = 128;
+const FEWEST_LIGHT_ROWS: usize = 16;
+/// Numbers from which weights are large.
+const LARGE: usize = 1 << 14;
+/// More bring nothing.
 const MOST_ROWS: usize = 256;
 
 /// A network ready to run in one precision.
@@ -26,6 +30,7 @@ pub(super) struct Plan<T> {
     energy: Layout,
     gradient: Layout,
     parameters: Layout,
+    fewest_rows: usize,
     idle: Mutex<Vec<Workspace<T>>>,
 }
 
@@ -84,7 +89,10 @@ impl<T: Real> Plan<T> {
         let layout = |purpose| Layout::new(&nodes, output, purpose);
         let (energy, gradient, parameters) =
             (layout(Purpose::Energy), layout(Purpose::Gradient), layout(Purpose::Parameters));
-        Self { nodes, output, constants, energy, gradient, parameters, idle: Mutex::new(Vec::new()) }
+        let heavy = |node: &Node| matches!(node.operator, Operator::Linear { inner, outer, .. } if inner * outer >= LARGE);
+        let fewest_rows = if nodes.iter().any(heavy) { FEWEST_ROWS } else { FEWEST_LIGHT_ROWS };
+        let idle = Mutex::new(Vec::new());
+        Self { nodes, output, constants, energy, gradient, parameters, fewest_rows, idle }
     }
 
     /// How many steps there are.
@@ -95,7 +103,7 @@ impl<T: Real> Plan<T> {
     /// E(xᵢ) of each row.
     pub(super) fn energies(&self, states: ArrayView2<'_, f64>) -> Array1<f64> {
         let mut energies = Array1::zeros(states.nrows());
-        let block = Self::block(&self.energy, states.nrows());
+        let block = self.block(&self.energy, states.nrows());
         let run = |(index, out): (usize, &mut [f64])| {
             self.with_workspace(|workspace| {
                 self.forward(&self.energy, false, rows_of(&states, index * block, out.len()), workspace);
@@ -116,7 +124,7 @@ impl<T: Real> Plan<T> {
         let (rows, dim) = states.dim();
         let mut energies = Array1::zeros(rows);
         let mut gradients = Array2::zeros((rows, dim));
-        let block = Self::block(&self.gradient, rows);
+        let block = self.block(&self.gradient, rows);
         let run = |((index, energies), gradients): ((usize, &mut [f64]), &mut [f64])| {
             self.with_workspace(|workspace| {
                 let states = rows_of(&states, index * block, energies.len());
@@ -154,7 +162,7 @@ impl<T: Real> Plan<T> {
     ) -> (Array1<f64>, Vec<Option<ArrayD<f64>>>) {
         let rows = states.nrows();
         let mut energies = Array1::zeros(rows);
-        let block = Self::block(&self.parameters, rows);
+        let block = self.block(&self.parameters, rows);
         let out = energies.as_slice_mut().expect("it was just made");
         let parts: Vec<Vec<Vec<T>>> = out
             .par_chunks_mut(block)
@@ -186,9 +194,9 @@ impl<T: Real> Plan<T> {
     }
 
     /// Rows of a block of a run over `rows`.
-    fn block(layout: &Layout, rows: usize) -> usize {
+    fn block(&self, layout: &Layout, rows: usize) -> usize {
         let fit = CACHE / (layout.per_row() * size_of::<T>()).max(1);
-        (fit / 16 * 16).clamp(FEWEST_ROWS, MOST_ROWS).min(rows.max(1))
+        (fit / 16 * 16).clamp(self.fewest_rows, MOST_ROWS).min(rows.max(1))
     }
 
     fn with_workspace<R>(&self, work: impl FnOnce(&mut Workspace<T>) -> R) -> R {
