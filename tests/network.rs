@@ -160,6 +160,24 @@ fn bad_files_are_refused() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Weights in a second file are part of the model: other ones make another digest.
+#[test]
+fn digests_cover_weights_in_a_second_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for name in ["external-data.onnx", "external-data.onnx.data"] {
+        fs::copy(folder().join(name), at(name)).unwrap();
+    }
+    let read = || read_model(&at("external-data.onnx"), &ModelOptions::default()).unwrap();
+    let before = read();
+    assert_eq!(before.digest, read().digest);
+    assert!(before.notes.iter().any(|note| note.contains("external-data.onnx.data")), "{:?}", before.notes);
+    let mut weights = fs::read(at("external-data.onnx.data")).unwrap();
+    weights[3] ^= 1;
+    fs::write(at("external-data.onnx.data"), weights).unwrap();
+    assert_ne!(before.digest, read().digest);
+}
+
 /// All files that are read, small enough to be read often.
 fn seeds() -> Vec<Vec<u8>> {
     let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());

@@ -44,6 +44,13 @@ impl Budget {
         Self { limit, left: limit }
     }
 
+    /// The same with a second file of `size` bytes, all of which may be numbers of one byte.
+    pub(super) fn and(&mut self, size: usize) {
+        let more = (size as u64).saturating_mul(size_of::<f64>() as u64);
+        self.limit = self.limit.saturating_add(more);
+        self.left = self.left.saturating_add(more);
+    }
+
     /// Everything in `reader`; `what` names it in messages. Memory grows with the bytes that are there, not with what a header
     /// claims.
     pub(super) fn read(&mut self, reader: impl Read, what: &str) -> Parsed<Vec<u8>> {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::Parsed;
+use super::bytes::digest as digest_of;
 use super::format::Format;
 use super::onnx;
 use super::tensors::{Opened, Tensors};
@@ -78,7 +79,8 @@ pub struct Loaded {
     pub model: Arc<dyn Model>,
     /// How the file was understood, line by line, for `lnz inspect`.
     pub notes: Vec<String>,
-    /// SHA-256 of the file's bytes, in hexadecimal: what a run record keeps to know its model by.
+    /// SHA-256 of the file's bytes, in hexadecimal, or of its digest and those of the files that hold its weights: what a run record
+    /// keeps to know its model by.
     pub digest: String,
 }
 
@@ -102,9 +104,9 @@ pub struct Loaded {
 /// open which, or if its parameters make none: the message names the tensors and says what to state.
 pub fn read_model(path: &Path, options: &ModelOptions) -> Result<Loaded> {
     let mut opened = Opened::new(path)?;
-    let digest = opened.digest.clone();
+    let mut digest = opened.digest.clone();
     let made = if opened.format == Format::Onnx {
-        network(opened, path.parent(), *options)
+        network(opened, path.parent(), *options, &mut digest)
     } else {
         opened.tensors().and_then(|tensors| match options.activation {
             Some(activation) => perceptron::read(&tensors, activation, options.output.unwrap_or_default()),
@@ -118,18 +120,23 @@ pub fn read_model(path: &Path, options: &ModelOptions) -> Result<Loaded> {
     Ok(Loaded { model, notes, digest })
 }
 
-/// The network of an ONNX file.
+/// The network of an ONNX file; where its weights lie beside it, `digest` becomes that of all its files.
 fn network(
     opened: Opened,
     folder: Option<&Path>,
     options: ModelOptions,
+    digest: &mut String,
 ) -> Parsed<(Arc<dyn Model>, Vec<String>)> {
     if options.activation.is_some() {
         return Err("--activation is for perceptrons as arrays; an ONNX file says what its layers are".into());
     }
-    let onnx::Parts { graph, output, precision, mut notes } =
+    let onnx::Parts { graph, output, precision, mut notes, beside } =
         onnx::read(&opened.bytes, folder, opened.budget)?;
     notes.insert(1, format!("sha256: {}", opened.digest));
+    for (name, own) in beside {
+        *digest = digest_of(format!("{digest}\0{own}").as_bytes());
+        notes.push(format!("weights in `{name}`, sha256: {own}"));
+    }
     let meaning = options.output.unwrap_or_default();
     let network =
         Network::new(graph, &output, meaning, Domain::Real, precision).map_err(|error| error.to_string())?;

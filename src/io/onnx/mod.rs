@@ -4,13 +4,13 @@
 //! file (`bytes.rs`), and constants that are computed from others within that of the graph. To support another operator: its line
 //! in [`OPERATORS`], and a handler in `elementwise.rs`, `arrange.rs` or `layers.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 
 use super::Parsed;
-use super::bytes::{Budget, printable};
+use super::bytes::{Budget, digest, printable};
 use super::dtype::Dtype;
 use crate::models::network::{Graph, Precision, Size, Value, shown};
 
@@ -19,6 +19,7 @@ mod call;
 mod elementwise;
 mod integers;
 mod layers;
+mod shapes;
 mod tensors;
 mod wire;
 
@@ -82,10 +83,10 @@ const OPERATORS: &[(&[&str], Handler)] = &[
     (&["Where"], elementwise::select),
     (&["Cast"], elementwise::cast),
     (&["Identity", "Dropout"], elementwise::identity),
-    (&["Constant"], arrange::constant),
-    (&["ConstantOfShape"], arrange::constant_of_shape),
-    (&["Shape"], arrange::shape),
-    (&["Size"], arrange::size),
+    (&["Constant"], shapes::constant),
+    (&["ConstantOfShape"], shapes::constant_of_shape),
+    (&["Shape"], shapes::shape),
+    (&["Size"], shapes::size),
     (&["Reshape"], arrange::reshape),
     (&["Flatten"], arrange::flatten),
     (&["Squeeze"], arrange::squeeze),
@@ -134,6 +135,8 @@ pub(super) struct Parts {
     pub(super) precision: Precision,
     /// How the file was understood.
     pub(super) notes: Vec<String>,
+    /// Name and SHA-256 of each file that holds weights of it.
+    pub(super) beside: Vec<(String, String)>,
 }
 
 /// Reads a serialised `ModelProto`; data that it keeps in a second file lie in `folder`.
@@ -154,7 +157,7 @@ pub(super) fn read(bytes: &[u8], folder: Option<&Path>, budget: Budget) -> Parse
         ));
     }
     let file = model.graph.as_ref().ok_or("it holds no graph")?;
-    let mut store = Store { folder, budget };
+    let mut store = Store { folder, budget, beside: BTreeMap::new() };
     let mut reader = Reader::new(file, &mut store)?;
     for node in &file.node {
         reader.node(node, opset, &mut store)?;
@@ -174,7 +177,8 @@ pub(super) fn read(bytes: &[u8], folder: Option<&Path>, budget: Budget) -> Parse
         format!("input `{}`: {}", printable(&reader.input), shown(&reader.shape)),
         format!("output `{}`: {}", printable(name), shown(value.shape())),
     ];
-    Ok(Parts { graph: reader.graph, output: value, precision, notes })
+    let beside = store.beside.iter().map(|(name, bytes)| (printable(name), digest(bytes))).collect();
+    Ok(Parts { graph: reader.graph, output: value, precision, notes, beside })
 }
 
 /// The graph so far.
@@ -217,13 +221,7 @@ impl Reader {
                     printable(&name)
                 ));
             }
-            let item = if is_integer(dtype) {
-                let shape = array.shape().to_vec();
-                let whole = array.iter().map(|value| integers::Whole::fixed(*value as i64)).collect();
-                Item::Integers(integers::Integers { values: whole, shape })
-            } else {
-                Item::Tensor(graph.constant(name.clone(), array))
-            };
+            let item = shapes::item(&mut graph, name.clone(), array, is_integer(dtype));
             values.insert(name, item);
         }
         Ok(Self { graph, values, input: name, shape, precision })

@@ -1,5 +1,6 @@
 //! ONNX tensors as arrays of f64, from inside of the file or from a second one beside it.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use ndarray::ArrayD;
@@ -14,6 +15,8 @@ pub(super) struct Store<'a> {
     /// The folder of the model's file.
     pub(super) folder: Option<&'a Path>,
     pub(super) budget: Budget,
+    /// Files beside the model that were read, by the names that it has for them.
+    pub(super) beside: BTreeMap<String, Vec<u8>>,
 }
 
 /// The type of a tensor's elements.
@@ -87,7 +90,7 @@ impl Store<'_> {
     }
 
     /// The bytes of a tensor that lie in another file.
-    fn external(&self, tensor: &TensorProto) -> Parsed<Vec<u8>> {
+    fn external(&mut self, tensor: &TensorProto) -> Parsed<Vec<u8>> {
         let entry = |key: &str| {
             let found = tensor.external_data.iter().find(|entry| entry.key.as_deref() == Some(key));
             found.and_then(|entry| entry.value.as_deref())
@@ -106,9 +109,14 @@ impl Store<'_> {
                 .map(|text| text.parse::<usize>().map_err(|_| format!("its {key} is no number")))
                 .transpose()
         };
-        let bytes = std::fs::read(folder.join(path)).map_err(|error| {
-            format!("its data should lie in `{shown}` beside the model, which cannot be read ({error}); keep both files together")
-        })?;
+        if !self.beside.contains_key(location) {
+            let bytes = std::fs::read(folder.join(path)).map_err(|error| {
+                format!("its data should lie in `{shown}` beside the model, which cannot be read ({error}); keep both files together")
+            })?;
+            self.budget.and(bytes.len());
+            self.beside.insert(location.to_owned(), bytes);
+        }
+        let bytes = &self.beside[location];
         let from = number("offset")?.unwrap_or(0);
         let until = number("length")?.map_or(Some(bytes.len()), |length| from.checked_add(length));
         let stretch = until.and_then(|until| bytes.get(from..until));
