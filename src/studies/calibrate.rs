@@ -28,10 +28,16 @@ pub const LEAST_WRONG: usize = 300;
 const METHODS: [&str; 4] = ["smc", "tempering", "ais", "ti"];
 
 /// References of every kind, and whether they are so easy with default settings that *converged* is due.
-const REFERENCES: [(&str, bool); 17] = [
+const REFERENCES: [(&str, bool); 23] = [
     ("ref:gaussian?dim=10", true),
+    ("ref:gaussian?dim=100", false),
     ("ref:mixture?dim=2&separation=3", true),
     ("ref:mixture?dim=2&modes=2&separation=8", false),
+    ("ref:forty-modes", false),
+    ("ref:gaussian-shells?dim=2", false),
+    ("ref:gaussian-shells?dim=10", false),
+    ("ref:banana", false),
+    ("ref:student-mixture?dim=50", false),
     ("ref:funnel?dim=10", false),
     ("ref:many-well?dim=16", true),
     ("ref:many-well?dim=32", false),
@@ -49,7 +55,7 @@ const REFERENCES: [(&str, bool); 17] = [
 ];
 
 /// Cells left out: the integrand at the reference is so large and so noisy there that a run takes minutes to say *not converged*.
-const LEFT_OUT: [(&str, &str); 1] = [("ti", "ref:funnel?dim=10")];
+const LEFT_OUT: [(&str, &str); 2] = [("ti", "ref:funnel?dim=10"), ("ti", "ref:student-mixture?dim=50")];
 
 /// References that a sampler gets wrong, with so many rungs (or as many as pilots choose), and how many runs. In the first half the
 /// weights themselves look bad; in the second they look good, and only evidence can tell that a mode or a phase was missed.

@@ -40,10 +40,12 @@ const FAR: &[&str] = &["importance"];
 const LIGHT_TAILS: &[&str] = &["reverse-ais", "sandwich", "ti"];
 
 /// Of every kind, the asymmetric among them.
-const REFERENCES: [Reference; 12] = [
+const REFERENCES: [Reference; 14] = [
     Reference { spec: "ref:gaussian?dim=2", published: None, without: &[] },
     Reference { spec: "ref:gaussian?dim=8", published: None, without: &[] },
     Reference { spec: "ref:mixture?dim=2&separation=3", published: None, without: &[] },
+    Reference { spec: "ref:gaussian-shells", published: None, without: &[] },
+    Reference { spec: "ref:banana?bend=0.03", published: None, without: &[] },
     Reference { spec: "ref:many-well?dim=2", published: None, without: LIGHT_TAILS },
     Reference { spec: "ref:ising?side=4&coupling=0.3&field=0.2", published: None, without: FAR },
     // By Kaufman's formula (doi:10.1103/PhysRev.76.1232).
