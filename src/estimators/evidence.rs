@@ -7,7 +7,7 @@ use ndarray::Array2;
 use super::estimate::{Direction, Evidence, Role};
 use super::floor::{floor, some};
 use super::phases::Phases;
-use super::pilot::{Plan, Rounds, equally_weighted, resampling};
+use super::pilot::{Plan, Rounds, equally_weighted, resampling, reschedule};
 use super::quadrature;
 use super::settings::Settings;
 use super::warnings::Warning;
@@ -29,10 +29,10 @@ pub(crate) struct Answer {
 }
 
 /// What the evidence costs, in units of the reported round: two and a half walks of a quarter of the chains, because fewer rungs
-/// would miss more than fewer chains do; on continuous spaces, where references are guesses and energies cheap, five of the full
-/// size.
+/// would miss more than fewer chains do; on continuous spaces, where references are guesses and energies cheap, four of the full
+/// size and one of up to three times the rungs.
 pub(crate) fn rounds(path: &dyn Path) -> f64 {
-    if path.widened().is_some() { 5.0 } else { 0.7 }
+    if path.widened().is_some() { 7.0 } else { 0.7 }
 }
 
 /// One walk for the answer, and the evidence.
@@ -92,11 +92,13 @@ pub(crate) fn gather(
     second.dismiss_chains();
     second.rungs = Vec::new();
     if let Some(wide) = &wide {
+        let schedule = reschedule(wide.as_ref(), plan, settings, stream.child(5), phases)?;
+        let rungs = schedule.rungs();
         let population = Population::from_reference(wide.as_ref(), chains, stream.child(1));
         let name = "run from a wider reference";
-        let run = phases.forward(name, population, schedule, Move::Forward, resampling(11))?;
+        let run = phases.forward(name, population, &schedule, Move::Forward, resampling(11))?;
         answers.push(Answer {
-            source: format!("annealing from a much wider reference {size}"),
+            source: format!("annealing from a much wider reference ({chains} chains, {rungs} rungs)"),
             walk: (Direction::Forward, rungs),
             found: (wide.log_z_reference() + run.weights.log_mean(), run.families.std_err()),
             below: FORWARD_BELOW,

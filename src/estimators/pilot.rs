@@ -35,6 +35,10 @@ const MANY_RUNGS: f64 = 1024.0;
 const FRUGAL_VARIANCE: f64 = 1.0;
 /// Fewest chains where a budget decides.
 const LEAST_CHAINS: usize = 256;
+/// Variance of log-weights to aim at where a run is evidence: with 1,024 chains a standard error of 0.06.
+const EVIDENT_VARIANCE: f64 = 1.5;
+/// How many times the rungs of the reported round it may have.
+const MOST_MORE: f64 = 3.0;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
 const MOST_COORDINATES: usize = 1 << 28;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
@@ -248,6 +252,34 @@ pub fn plan(
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     phases.role = Role::Answer;
     Ok(Plan { path, schedule, chains, resampled, barrier, length, records, decisions })
+}
+
+/// A schedule for `path`, another one than the plan's to the same model: one pilot walks the plan's, and says where rungs are needed
+/// and whether more of them, at most `MOST_MORE` times as many where `Settings` leave their number open.
+pub(crate) fn reschedule(
+    path: &dyn Path,
+    plan: &Plan,
+    settings: &Settings,
+    stream: Stream,
+    phases: &mut Phases<'_>,
+) -> Result<Schedule> {
+    if settings.schedule != ScheduleChoice::EqualBarrier {
+        return Ok(plan.schedule.clone());
+    }
+    let rungs = plan.schedule.rungs();
+    let population = Population::from_reference(path, path.pilot_chains(), stream);
+    let run = phases.forward(
+        "pilot of a run from a wider reference",
+        population,
+        &plan.schedule,
+        Move::Forward,
+        None,
+    )?;
+    let fixed = settings.rungs.is_some() || plan.decisions.out_of_time;
+    let variance = spread(&run, 1.0);
+    let more =
+        if fixed || variance.is_nan() { 1.0 } else { (variance / EVIDENT_VARIANCE).clamp(1.0, MOST_MORE) };
+    Ok(plan.schedule.equal_barrier(&shares(&run.rungs), (more * rungs as f64).ceil() as usize))
 }
 
 /// Fits the path to what short runs from its explorers found together; `None` if it has none.

@@ -16,8 +16,8 @@ pub(super) const INFLATION: f64 = 1.2;
 /// Share of a mixture's mass that stays with independent normals: where the fit lost a mode, weights are at most five times as large
 /// as without it.
 const DEFENSIVE: f64 = 0.2;
-/// Most dimensions for which correlations are tried without being asked for: from a reference that fits well, pilots choose so few
-/// rungs that in 100 dimensions the run from a much wider one is too uncertain to be evidence.
+/// Most dimensions for which correlations are tried without being asked for: with 100 of them annealing takes half as long, and the
+/// run from a much wider reference, which grows with the correlations, all that it saved.
 const MOST_CORRELATED: usize = 32;
 /// Most states that are fitted.
 const MOST_STATES: usize = 2048;
@@ -79,26 +79,19 @@ impl Form {
         }
     }
 
-    /// This normal distribution with correlations at three times its width, and wide enough for what `first` reached.
-    pub(super) fn widened_within(&self, first: &Self, centre: &[f64], spread: &[f64]) -> Option<Self> {
-        let Self::Full { frame, scales } = self else { return None };
-        // Columns of a root of the first covariance, and the first centre, as seen in this frame.
-        let (origin, root) = if let Self::Full { frame, .. } = first {
-            (frame.origin().clone(), frame.factor().lower().clone())
-        } else {
-            let spread = Array1::from_vec(spread.to_vec());
-            (Array1::from_vec(centre.to_vec()), Array2::from_diag(&spread))
-        };
-        let shift = frame.inward(origin.view().insert_axis(Axis(0)));
-        let mut seen = root.t().as_standard_layout().into_owned();
+    /// This normal distribution with correlations, so wide in its frame that N(`centre`, `spread`²) is no wider along any axis.
+    /// Three times its own width would not do: where it was fitted to one of several modes, it is narrow on the way to the others.
+    pub(super) fn widened_within(&self, centre: &[f64], spread: &[f64]) -> Option<Self> {
+        let Self::Full { frame, .. } = self else { return None };
+        let centre = Array1::from_vec(centre.to_vec());
+        let shift = frame.inward(centre.view().insert_axis(Axis(0)));
+        // Row i is how the frame sees a step of one standard deviation of coordinate i.
+        let mut seen = Array2::from_diag(&Array1::from_vec(spread.to_vec()));
         for row in seen.rows_mut() {
             frame.factor().solve_lower(row);
         }
-        let scales = scales.iter().enumerate().map(|(i, scale)| {
-            let reached = shift[[0, i]].abs() + seen.column(i).dot(&seen.column(i)).sqrt();
-            reached.max(3.0 * scale)
-        });
-        Some(Self::Full { frame: frame.clone(), scales: scales.collect() })
+        let reached = |i: usize| shift[[0, i]].abs() + seen.column(i).dot(&seen.column(i)).sqrt();
+        Some(Self::Full { frame: frame.clone(), scales: (0..spread.len()).map(reached).collect() })
     }
 
     /// Mean log of the units that proposals are made in.

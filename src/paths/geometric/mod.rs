@@ -52,7 +52,7 @@ struct Shared {
     centre: Vec<f64>,
     spread: Vec<f64>,
     /// Those that the first fit gave: later fits may have lost modes that it still saw.
-    explored: Option<(Vec<f64>, Vec<f64>, Form)>,
+    explored: Option<(Vec<f64>, Vec<f64>)>,
     /// What else f₀ is on ℝᵈ.
     form: Form,
     /// How often it was fitted.
@@ -194,7 +194,7 @@ impl Shared {
         self.fits += 1;
         (self.centre, self.spread) = fit::moments(states);
         if self.explored.is_none() {
-            self.explored = Some((self.centre.clone(), self.spread.clone(), self.form.clone()));
+            self.explored = Some((self.centre.clone(), self.spread.clone()));
         }
     }
 
@@ -271,7 +271,7 @@ impl Path for GeometricPath {
         }
         let Shared { centre, spread, explored, .. } = self.shared.as_ref();
         let mut wide: Vec<f64> = spread.iter().map(|spread| 3.0 * spread).collect();
-        if let Some((first_centre, first_spread, _)) = explored {
+        if let Some((first_centre, first_spread)) = explored {
             for (i, wide) in wide.iter_mut().enumerate() {
                 *wide = wide.max((centre[i] - first_centre[i]).abs() + first_spread[i]);
             }
@@ -280,8 +280,7 @@ impl Path for GeometricPath {
             return Some(Arc::new(self.with_spread(wide)));
         }
         if let Form::Full { .. } = self.shared.form {
-            let (first_centre, first_spread, first) = explored.as_ref()?;
-            let form = self.shared.form.widened_within(first, first_centre, first_spread)?;
+            let form = self.shared.form.widened_within(centre, &wide)?;
             let growth = form.log_unit(spread) - self.shared.form.log_unit(spread);
             let step_size = Arc::new(self.step_size.divided(growth.exp()));
             let shared = Arc::new(Shared { form, ..(*self.shared).clone() });
