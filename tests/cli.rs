@@ -654,6 +654,23 @@ fn plot_and_report_write_what_they_say() {
     assert!(page.contains("Every check passed") && page.contains("lnz estimate model.npz"), "{page}");
 }
 
+/// Of more than two coordinates any two can be looked at, and no others.
+#[test]
+fn two_coordinates_of_many_are_drawn() {
+    let directory = temporary();
+    ok(directory.path(), "estimate ref:gaussian?dim=4 --method smc --seed 1 --out run.json", 0);
+    let listed = ok(directory.path(), "plot run.json --axes 1,3 --out figures", 0);
+    assert!(listed.contains("figures/scatter.svg"), "{listed}");
+    let drawn = fs::read_to_string(directory.path().join("figures/scatter.svg")).expect("drawn");
+    assert!(drawn.contains(">x[1]<") && drawn.contains(">x[3]<") && !drawn.contains(">x[0]<"), "{drawn}");
+    for axes in ["1,1", "0,4", "1", "a,b"] {
+        let refused = lnz(directory.path(), &format!("plot run.json --axes {axes} --out refused"));
+        assert_eq!(refused.status.code(), Some(2), "{axes}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--axes"), "{axes}");
+        assert!(!directory.path().join("refused").exists(), "{axes}");
+    }
+}
+
 /// What `verify --thorough --json` prints can be drawn; the quick verification has no figures.
 #[test]
 fn calibrations_are_drawn() {

@@ -1,21 +1,26 @@
-//! What annealing keeps in memory: the model, its chains, and little for every rung.
+//! What is kept in memory: by annealing the model, its chains, and little for every rung; by reading a file no more than it may.
 //!
-//! One test in a program of its own, because its allocator counts every byte that the program holds.
+//! A program of its own, whose tests take turns, because its allocator counts every byte that the program holds.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use lnz::estimators::{Settings, Silent, by_name};
+use lnz::io::model::{ModelOptions, read_model};
 use lnz::models::{Model, builtin};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 /// The system's allocator, with the bytes in use and the most that there ever were.
 struct Counting;
 
 static USED: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static TURN: Mutex<()> = Mutex::new(());
 
 #[allow(unsafe_code, reason = "an allocator is an unsafe trait; this one hands every call on as it came")]
 // SAFETY: the system's allocator does all the work, with the arguments that its caller vouches for.
@@ -64,6 +69,7 @@ const MANY: usize = 8 * FEW;
 /// its chains' states fill as f64; where a kernel follows gradients, these are part of a chain's state.
 #[test]
 fn annealing_keeps_its_chains_and_little_else() {
+    let _turn = TURN.lock();
     for (spec, chains, parameters, state) in [
         ("ref:rbm?visible=784&hidden=500&scale=0.1", 128, 784 * 500 + 784 + 500, 784 + 500),
         ("ref:ising?side=16&coupling=0.3&field=0.1", 1024, 2, 256),
@@ -85,4 +91,43 @@ fn annealing_keeps_its_chains_and_little_else() {
         println!("{spec}: {ratio:.2} times the model and its chains");
         assert!(ratio < 3.0, "{spec}: {few} bytes are {ratio:.2} times the model and its chains");
     }
+}
+
+/// What a small file may turn into while it is read.
+const MOST_READ: usize = 64 << 20;
+
+/// Lengths, shapes and counts of ONNX files are changed at random: reading one never takes more memory than the limit, whatever it says
+/// of itself.
+#[test]
+fn damaged_networks_take_no_more_memory_than_stated() {
+    let _turn = TURN.lock();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/network");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "onnx"))
+        .collect();
+    files.sort();
+    let at = tempfile::tempdir().unwrap().path().join("damaged.onnx");
+    std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+    let mut generator = SmallRng::seed_from_u64(2);
+    let (mut most, mut read) = (0, 0);
+    for file in &files {
+        let whole = std::fs::read(file).unwrap();
+        for _ in 0..40 {
+            let mut bytes = whole.clone();
+            for _ in 0..generator.random_range(1..4) {
+                let place = generator.random_range(0..bytes.len());
+                // Most of a small file's bytes are lengths and integers; large ones are written as runs of 0xff and 0x7f.
+                let run = generator.random_range(1..5).min(bytes.len() - place);
+                let value = if generator.random_bool(0.5) { 0xff } else { generator.random() };
+                bytes[place..place + run].fill(value);
+            }
+            std::fs::write(&at, bytes).unwrap();
+            let took = peak(|| read += usize::from(read_model(&at, &ModelOptions::default()).is_ok()));
+            most = most.max(took);
+            assert!(took <= MOST_READ, "{took} bytes for a damaged {}", file.display());
+        }
+    }
+    println!("{} damaged files, {read} read all the same; at most {most} bytes", 40 * files.len());
 }
