@@ -30,7 +30,7 @@ fn main() -> lnz::Result<()> {
     let (mut exact, mut annealed) = (Vec::new(), Vec::new());
     for hidden in [3, 10] {
         let settings = Pcd { hidden, epochs: 100, learning_rate: 0.2, weight_decay: 1e-4, ..Pcd::default() };
-        let model: Arc<dyn Model> = Arc::new(pcd::train(train.view(), &settings, |_| ())?);
+        let model: Arc<dyn Model> = Arc::new(pcd::train(train.view(), &settings, &Silent, |_| Ok(()))?);
         let (estimator, _) = quickest_exact(&model).expect("so few hidden units can be enumerated");
         exact.push(row(hidden, &model, estimator, &test)?);
         annealed.push(row(hidden, &model, by_name("ais")?, &test)?);

@@ -30,6 +30,24 @@ const CASES: &[Case] = &[
     case("evaluate ref:rbm", &["--data"]),
     case("sample ref:rbm --out out.npy", &["-n"]),
     case("sample ref:rbm -n 5", &["--out"]),
+    case("train", &["Usage: lnz train <COMMAND>"]),
+    case("train rbm --data bits.npy", &["--out"]),
+    // Training.
+    case("train rbm --data missing.npy --out out.npz", &["missing.npy", "No such file"]),
+    case("train rbm --data bits.npy --out out.onnx", &["out.onnx", ".safetensors or .npz"]),
+    case(
+        "train rbm --data bits.npy --out out.npz --history out.npz",
+        &["--history", "another file than --out"],
+    ),
+    case("train rbm --data grey.npy --out out.npz", &["grey.npy", "row 1", "--binarize"]),
+    case("train rbm --data none.npy --out out.npz", &["none.npy", "no data"]),
+    case("train rbm --data bits.npy --valid wide.npy --out out.npz", &["wide.npy", "5", "4"]),
+    case("train rbm --data bits.npy --out out.npz --epochs 0", &["--epochs", "0"]),
+    case("train rbm --data bits.npy --out out.npz --learning-rate -1", &["--learning-rate", "-1"]),
+    case(
+        "train rbm --data bits.npy --out out.npz --learning-rate 1e300 --hidden 3",
+        &["--learning-rate", "ran away"],
+    ),
     // Models that are not there or not models.
     case("estimate missing.npz", &["missing.npz", "No such file"]),
     case("estimate rbm", &["rbm: no such file", "ref:rbm"]),

@@ -654,6 +654,38 @@ fn plot_and_report_write_what_they_say() {
     assert!(page.contains("Every check passed") && page.contains("lnz estimate model.npz"), "{page}");
 }
 
+/// Training writes the machine and a history whose likelihoods are those of `evaluate`; the same seed writes the same bytes.
+#[test]
+fn training_writes_what_it_says() {
+    let directory = temporary();
+    let at = |name: &str| directory.path().join(name);
+    // Three of the sixteen states, unequally often.
+    let data = Array2::from_shape_fn((60, 4), |(row, column)| ([5, 5, 10, 15][row % 4] >> column & 1) as f64);
+    write_npy(&at("train.npy"), data.view().into_dyn()).expect("writable");
+    write_npy(&at("valid.npy"), data.slice(ndarray::s![..4, ..]).into_dyn()).expect("writable");
+    let options = "train rbm --data train.npy --valid valid.npy --hidden 4 --epochs 400 --batch-size 20 --learning-rate 0.3 --weight-decay 0 --seed 4";
+    let found = json(directory.path(), &format!("{options} --out a.npz --history h.csv --json"), 0);
+    let text = ok(directory.path(), &format!("{options} --out b.npz"), 0);
+    assert_eq!(fs::read(at("a.npz")).expect("written"), fs::read(at("b.npz")).expect("written"));
+    let likelihood = number(&found, "/epochs/399/log_likelihood");
+    assert!(text.contains(&format!("{likelihood:.3} nats per example")), "{text}");
+    // ln of the empirical distribution's perplexity bounds it.
+    let best = 0.5 * 0.5f64.ln() + 0.5 * 0.25f64.ln();
+    assert!(likelihood < best && likelihood > best - 0.3, "{likelihood}, at best {best}");
+    assert!(likelihood > number(&found, "/epochs/0/log_likelihood") + 0.5);
+    for (file, path) in [("train.npy", "log_likelihood"), ("valid.npy", "valid_log_likelihood")] {
+        let evaluated = json(directory.path(), &format!("evaluate a.npz --data {file} --json"), 0);
+        let tracked = number(&found, &format!("/epochs/399/{path}"));
+        assert!((number(&evaluated, "/mean_log_likelihood") - tracked).abs() < 1e-9, "{evaluated}");
+    }
+    let history = fs::read_to_string(at("h.csv")).expect("written");
+    let mut lines = history.lines();
+    assert!(lines.next().expect("a header").starts_with("epoch,reconstruction_error,"));
+    let last: Vec<f64> =
+        lines.last().expect("epochs").split(',').map(|cell| cell.parse().expect("a number")).collect();
+    assert_eq!((last[0], last[5]), (400.0, likelihood));
+}
+
 /// Of more than two coordinates any two can be looked at, and no others.
 #[test]
 fn two_coordinates_of_many_are_drawn() {

@@ -90,10 +90,10 @@ fn a_machine_stays_where_its_own_draws_put_it_and_is_found_from_nothing() {
         Pcd { hidden: 4, epochs: 10, learning_rate: 0.1, weight_decay: 0.0, chains: 256, ..Pcd::default() };
     let p = probabilities(&teacher);
     let divergence = |rbm: &Rbm| (&p * &(p.ln() - probabilities(rbm).ln())).sum();
-    let stayed = pcd::train_from(&teacher, data.view(), &settings, |_| ()).expect("trains");
+    let stayed = pcd::train_from(&teacher, data.view(), &settings, &Silent, |_| Ok(())).expect("trains");
     assert!(divergence(&stayed) < 0.005, "{}", divergence(&stayed));
     let settings = Pcd { epochs: 40, learning_rate: 0.2, ..settings };
-    let found = pcd::train(data.view(), &settings, |_| ()).expect("trains");
+    let found = pcd::train(data.view(), &settings, &Silent, |_| Ok(())).expect("trains");
     assert!(divergence(&found) < 0.02, "{}", divergence(&found));
 }
 
@@ -123,8 +123,11 @@ fn bars_and_stripes_are_learnt_nearly_as_well_as_can_be() {
         ..Pcd::default()
     };
     let mut errors = Vec::new();
-    let rbm =
-        pcd::train(data.view(), &settings, |epoch| errors.push(epoch.reconstruction_error)).expect("trains");
+    let listen = |epoch: &pcd::Epoch| {
+        errors.push(epoch.reconstruction_error);
+        Ok(())
+    };
+    let rbm = pcd::train(data.view(), &settings, &Silent, listen).expect("trains");
     let best = -(14f64.ln());
     let reached = log_likelihood(&rbm, &data);
     assert!(reached <= best && reached > best - 0.15, "{reached}, at best {best}");
@@ -146,8 +149,9 @@ fn the_same_bits_on_any_number_of_threads() {
         let mut figures = Vec::new();
         let listen = |epoch: &pcd::Epoch| {
             figures.push((epoch.reconstruction_error, epoch.pseudo_log_likelihood, epoch.energy_gap));
+            Ok(())
         };
-        let rbm = pool.install(|| pcd::train(data.view(), &settings, listen)).expect("trains");
+        let rbm = pool.install(|| pcd::train(data.view(), &settings, &Silent, listen)).expect("trains");
         (rbm.weights().clone(), rbm.visible_bias().clone(), rbm.hidden_bias().clone(), figures)
     };
     let one = on(1);
@@ -160,7 +164,11 @@ fn an_epoch_tells_the_truth() {
     let data = bars_and_stripes();
     let settings = Pcd { hidden: 6, epochs: 4, learning_rate: 0.2, ..Pcd::default() };
     let mut last = None;
-    let rbm = pcd::train(data.view(), &settings, |epoch| last = Some(epoch.clone())).expect("trains");
+    let listen = |epoch: &pcd::Epoch| {
+        last = Some(epoch.clone());
+        Ok(())
+    };
+    let rbm = pcd::train(data.view(), &settings, &Silent, listen).expect("trains");
     let last = last.expect("four epochs");
     assert_eq!((last.number, last.model.weights()), (4, rbm.weights()));
     // The exact pseudo-log-likelihood of the same thousand rows, from every flip instead of one each.
@@ -181,8 +189,9 @@ fn an_epoch_tells_the_truth() {
 #[test]
 fn bad_settings_and_data_are_named() {
     let data = bars_and_stripes();
-    let refused =
-        |settings: Pcd| pcd::train(data.view(), &settings, |_| ()).expect_err("refused").to_string();
+    let refused = |settings: Pcd| {
+        pcd::train(data.view(), &settings, &Silent, |_| Ok(())).expect_err("refused").to_string()
+    };
     assert!(refused(Pcd { hidden: 0, ..Pcd::default() }).starts_with("--hidden 0: between 1"));
     assert!(refused(Pcd { epochs: 0, ..Pcd::default() }).starts_with("--epochs 0"));
     assert!(refused(Pcd { batch_size: 0, ..Pcd::default() }).starts_with("--batch-size 0"));
@@ -196,8 +205,9 @@ fn bad_settings_and_data_are_named() {
     assert!(ran_away.contains("ran away in epoch 1; a smaller one is needed"), "{ran_away}");
 
     let settings = Pcd { hidden: 2, epochs: 1, ..Pcd::default() };
-    let refused =
-        |data: Array2<f64>| pcd::train(data.view(), &settings, |_| ()).expect_err("refused").to_string();
+    let refused = |data: Array2<f64>| {
+        pcd::train(data.view(), &settings, &Silent, |_| Ok(())).expect_err("refused").to_string()
+    };
     assert!(refused(Array2::zeros((0, 4))).contains("0 rows of 4 columns"));
     assert!(refused(Array2::zeros((4, 0))).contains("4 rows of 0 columns"));
     let grey = refused(array![[0.0, 1.0], [0.0, 0.5]]);
@@ -205,10 +215,11 @@ fn bad_settings_and_data_are_named() {
     assert!(refused(array![[0.0, f64::NAN]]).contains("column 1 is NaN"));
 
     let spins = Rbm::new(array![[0.1]], array![0.0], array![0.0], Units::Spins).expect("valid");
-    let error = pcd::train_from(&spins, array![[1.0]].view(), &settings, |_| ()).expect_err("refused");
+    let error =
+        pcd::train_from(&spins, array![[1.0]].view(), &settings, &Silent, |_| Ok(())).expect_err("refused");
     assert!(error.to_string().contains("a machine of spins cannot be trained"));
     let narrow = Rbm::new(array![[0.1]], array![0.0], array![0.0], Units::Bits).expect("valid");
-    assert!(pcd::train_from(&narrow, data.view(), &settings, |_| ()).is_err());
+    assert!(pcd::train_from(&narrow, data.view(), &settings, &Silent, |_| Ok(())).is_err());
     assert!(Moments::of(&narrow, Array2::zeros((0, 1)).view(), None).is_err());
     let error =
         Moments::of(&narrow, array![[1.0]].view(), Some(array![0.5, 0.5].view())).expect_err("refused");

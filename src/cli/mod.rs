@@ -28,6 +28,7 @@ mod progress;
 mod report;
 mod sample;
 mod table;
+mod train;
 mod verify;
 
 /// Estimates log Z, the log partition function of a trained energy-based model, with an honest error bar.
@@ -55,6 +56,7 @@ enum Command {
     Plot(plot::Arguments),
     Report(report::Arguments),
     Sample(sample::Arguments),
+    Train(train::Arguments),
     Inspect(inspect::Arguments),
     List(list::Arguments),
 }
@@ -74,6 +76,7 @@ impl Arguments {
             Command::Plot(arguments) => arguments.run(),
             Command::Report(arguments) => arguments.run(),
             Command::Sample(arguments) => arguments.options.truthful(arguments.run()),
+            Command::Train(arguments) => arguments.run(),
             Command::Inspect(arguments) => arguments.options.truthful(arguments.run()),
             Command::List(arguments) => arguments.run(),
         }

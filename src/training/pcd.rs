@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::moments::sigmoid;
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
+use crate::estimators::Monitor;
 use crate::math::Stream;
 use crate::math::random::Generator;
 use crate::models::rbm::{Units, softplus};
@@ -127,23 +128,30 @@ pub struct Epoch {
     pub model: Rbm,
 }
 
-/// Trains a machine on rows of bits, and tells `listener` after each epoch. Its base rates are the data's means, each drawn
-/// towards ½ by one observation of each value.
+/// Trains a machine on rows of bits, tells `monitor` of every update, and `listener` after each epoch, whose error ends the training.
+/// Its base rates are the data's means, each drawn towards ½ by one observation of each value.
 ///
 /// The same data, settings and seed give the same machine on any number of threads of the current rayon pool.
 ///
 /// # Errors
-/// [`Error::Setting`] from [`Pcd::check`] or when parameters run away; [`Error::Data`] for no data or values other than 0 and 1.
+/// [`Error::Setting`] from [`Pcd::check`] or when parameters run away; [`Error::Data`] for no data or values other than 0 and 1; that of
+/// the listener.
 ///
 /// ```
+/// use lnz::estimators::Silent;
 /// use lnz::training::{Pcd, pcd};
 /// let data = ndarray::array![[0.0, 0.0], [1.0, 1.0]];
 /// let settings = Pcd { hidden: 2, epochs: 5, ..Pcd::default() };
-/// let rbm = pcd::train(data.view(), &settings, |_| ())?;
+/// let rbm = pcd::train(data.view(), &settings, &Silent, |_| Ok(()))?;
 /// assert_eq!((rbm.visible(), rbm.hidden()), (2, 2));
 /// # Ok::<(), lnz::Error>(())
 /// ```
-pub fn train(data: ArrayView2<'_, f64>, settings: &Pcd, listener: impl FnMut(&Epoch)) -> Result<Rbm> {
+pub fn train(
+    data: ArrayView2<'_, f64>,
+    settings: &Pcd,
+    monitor: &dyn Monitor,
+    listener: impl FnMut(&Epoch) -> Result<()>,
+) -> Result<Rbm> {
     settings.check()?;
     let visible = data.ncols();
     let rates = base_rates(data)?;
@@ -155,7 +163,7 @@ pub fn train(data: ArrayView2<'_, f64>, settings: &Pcd, listener: impl FnMut(&Ep
     // Hidden units are on half of the time at first, which their weights pass on to the visible ones.
     let visible_bias = rates.mapv(|rate| (rate / (1.0 - rate)).ln()) - 0.5 * weights.sum_axis(Axis(1));
     let start = Rbm::new(weights, visible_bias, Array1::zeros(settings.hidden), Units::Bits)?;
-    train_from(&start, data, settings, listener)
+    train_from(&start, data, settings, monitor, listener)
 }
 
 /// As [`train`], from the parameters of `start`, whose size replaces [`Pcd::hidden`].
@@ -166,7 +174,8 @@ pub fn train_from(
     start: &Rbm,
     data: ArrayView2<'_, f64>,
     settings: &Pcd,
-    mut listener: impl FnMut(&Epoch),
+    monitor: &dyn Monitor,
+    mut listener: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<Rbm> {
     settings.check()?;
     if start.units() != Units::Bits {
@@ -182,6 +191,7 @@ pub fn train_from(
     let mut order: Vec<usize> = (0..data.nrows()).collect();
     let batches = data.nrows().div_ceil(settings.batch_size);
     let updates = settings.epochs * batches;
+    monitor.begin("training", updates as u64);
     for epoch in 0..settings.epochs {
         let mut generator = stream.child(1).child(epoch as u64).generator();
         order.shuffle(&mut generator);
@@ -190,6 +200,7 @@ pub fn train_from(
             trainer.gather(data, batch);
             trainer.sweep(settings.gibbs_steps);
             trainer.climb(settings.learning_rate_at(progress), settings.weight_decay as f32);
+            monitor.advance(1);
         }
         let model = trainer.model().map_err(|_| {
             Error::setting(
@@ -206,7 +217,7 @@ pub fn train_from(
             pseudo_log_likelihood: pseudo_log_likelihood(&model, seen, &mut generator),
             energy_gap: mean(&model.energy(seen)) - mean(&model.energy(trainer.states().view())),
             model,
-        });
+        })?;
     }
     trainer.model()?.with_base_rates(rates)
 }

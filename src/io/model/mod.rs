@@ -93,7 +93,7 @@ pub struct Loaded {
 /// - RBM: `W, weight, weights, vishid, components_`; visible bias `b, vbias, v_bias, bv, visbiases, visible_bias,
 ///   intercept_visible_`; hidden bias `c, hbias, h_bias, bh, hidbiases, hidden_bias, intercept_hidden_`; optionally `base_rates`
 ///   (means of the training data) and `spins` = 1 for ±1 units. The lengths of the biases tell how W lies; if it is square, its name
-///   (`vishid` visible-hidden, `components_` hidden-visible) or [`ModelOptions::weights_layout`].
+///   (`vishid` visible-hidden, `components_` hidden-visible), `base_rates` (visible-hidden, as lnz writes it) or [`ModelOptions::weights_layout`].
 /// - Gaussian RBM: the same and `sigma, sigmas, std` or `log_sigma, log_std`, one for each visible unit or for all.
 /// - Boltzmann machine: `J` (d, d) and `h` (d), optionally `spins`. Potts: `J` (d, d) and `h` (d, q), or `q` alone.
 /// - Gaussian: `mean` (d) and `covariance` or `precision` (d, d), optionally `log_scale`.

@@ -24,6 +24,9 @@ pub(super) const SPINS: &[&str] = &["spins"];
 
 const STATE_LAYOUT: &str = "state it with --weights-layout visible-hidden or --weights-layout hidden-visible";
 
+/// What is said of a square W beside base rates, which only `lnz::io::write_rbm` stores.
+const OWN_FILES: &str = "as lnz writes it";
+
 /// The machine that the file's tensors make.
 pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<dyn Model>> {
     let visible_bias = parts.find("visible bias", VISIBLE_BIAS)?;
@@ -42,13 +45,15 @@ pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<d
             .into());
     }
     let stored = matrix(weights)?;
-    let named_layout = layout_by_name(weights);
-    let stated = options.weights_layout.or(named_layout);
+    let named = layout_by_name(weights)
+        .map(|named| (named, format!("as the name `{}` means", weights.name)))
+        .or_else(|| base_rates.is_some().then(|| (WeightsLayout::VisibleHidden, OWN_FILES.into())));
+    let stated = options.weights_layout.or(named.as_ref().map(|(layout, _)| *layout));
     let (visible_bias, hidden_bias) =
         complete_biases(parts, weights, stored.dim(), stated, visible_bias, hidden_bias)?;
     let (visible_bias, hidden_bias) = (vector(visible_bias)?, vector(hidden_bias)?);
     let (visible, hidden) = (visible_bias.len(), hidden_bias.len());
-    let (layout, why) = layout(weights, stored.dim(), visible, hidden, options.weights_layout, named_layout)?;
+    let (layout, why) = layout(weights, stored.dim(), visible, hidden, options.weights_layout, named)?;
     let weights = match layout {
         WeightsLayout::VisibleHidden => stored,
         WeightsLayout::HiddenVisible => stored.reversed_axes(),
@@ -194,7 +199,7 @@ fn layout(
     visible: usize,
     hidden: usize,
     option: Option<WeightsLayout>,
-    named: Option<WeightsLayout>,
+    named: Option<(WeightsLayout, String)>,
 ) -> Parsed<(WeightsLayout, String)> {
     use WeightsLayout::{HiddenVisible, VisibleHidden};
     let by_lengths = match ((visible, hidden) == (rows, columns), (visible, hidden) == (columns, rows)) {
@@ -217,7 +222,7 @@ fn layout(
         )),
         (Some(found), ..) => Ok((found, "by the lengths of the biases".into())),
         (None, Some(option), _) => Ok((option, "as stated by --weights-layout".into())),
-        (None, None, Some(named)) => Ok((named, format!("as the name `{}` means", weights.name))),
+        (None, None, Some(named)) => Ok(named),
         (None, None, None) if rows == 1 => Ok((VisibleHidden, "which makes no difference".into())),
         (None, None, None) => Err(format!(
             "{} is square, so nothing tells which axis is the visible one; {STATE_LAYOUT}",
