@@ -161,7 +161,7 @@ fn likelihoods() -> Result<Vec<Figure>> {
     let draws = lnz::sampling::draw(&source, 2200, &unhurried(), &Silent)?.states;
     let (train, test) = (draws.slice(ndarray::s![..200, ..]), draws.slice(ndarray::s![200.., ..]));
     let settings = Pcd { hidden: 16, epochs: 600, learning_rate: 0.1, weight_decay: 0.0, ..Pcd::default() };
-    let model: Arc<dyn Model> = Arc::new(pcd::train(train, &settings, |_| ())?);
+    let model: Arc<dyn Model> = Arc::new(pcd::train(train, &settings, &Silent, |_| Ok(()))?);
     let log_z = LogZ::of(&by_name("enumeration")?.estimate(&model, &unhurried(), &Silent)?, "enumeration")?;
     let (train, test) = (evaluate(&model, train, &log_z)?, evaluate(&model, test, &log_z)?);
     let sets = [("training", &train.per_example), ("test", &test.per_example)];
