@@ -10,7 +10,7 @@ use crate::models::builtin;
 /// number of coordinates. Other files that it reads are not seen.
 ///
 /// # Errors
-/// [`Error::File`] for a file among the arguments that cannot be read.
+/// [`Error::File`](crate::Error::File) for a file among the arguments that cannot be read.
 pub fn digest_of_command(words: &[String], dim: usize) -> Result<String> {
     let mut parts = vec![format!("command:{dim}")];
     for (place, word) in words.iter().enumerate() {
