@@ -135,7 +135,7 @@ fn threads_do_not_change_a_bit_and_replays_repeat_it() {
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let effort =
-        "--method smc --chains 256 --rungs 12 --temperature 1.7 --domain gaussian:0,2 --confine 0.5 --quiet";
+        "--method smc --chains 256 --rungs 48 --temperature 1.7 --domain gaussian:0,2 --confine 0.5 --quiet";
     run(&format!("{effort} --threads 1 --out one.json"));
     run(&format!("{effort} --threads 2 --out two.json"));
     run("--replay one.json --threads 2 --quiet --out again.json");
