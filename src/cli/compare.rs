@@ -85,7 +85,7 @@ impl Arguments {
         if let Some(path) = &self.out {
             let mut inputs: Vec<&Path> = self.choice.file().into_iter().collect();
             inputs.extend(self.training.data.as_deref());
-            output::check(path, &["json"], &inputs)?;
+            output::check("--out", path, &["json"], &inputs)?;
         }
         self.pictures.check()?;
         if self.replicates > MOST_RUNS {

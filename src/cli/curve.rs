@@ -74,7 +74,7 @@ impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         self.running.start()?;
         if let Some(path) = &self.out {
-            output::check(path, &["csv", "npz"], &[Path::new(&self.model)])?;
+            output::check("--out", path, &["csv", "npz"], &[Path::new(&self.model)])?;
         }
         self.pictures.check()?;
         if self.options.temperature != 1.0 {

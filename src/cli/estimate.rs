@@ -122,8 +122,8 @@ impl Arguments {
         inputs.extend(self.replay.as_deref());
         inputs.extend(self.walk.schedule_file());
         if let Some(path) = &self.out {
-            output::check(path, &["json"], &inputs)?;
-            output::check(&path.with_extension(ENERGIES), &["npz"], &inputs)?;
+            output::check("--out", path, &["json"], &inputs)?;
+            output::check("--out", &path.with_extension(ENERGIES), &["npz"], &inputs)?;
         }
         self.pictures.check()?;
         let replayed = match &self.replay {

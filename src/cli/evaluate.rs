@@ -106,7 +106,7 @@ impl Arguments {
             let mut inputs: Vec<&Path> = named.into_iter().flatten().map(Path::new).collect();
             inputs.extend(self.choice.file());
             inputs.push(&self.data);
-            output::check(path, &["csv", "npz"], &inputs)?;
+            output::check("--out", path, &["csv", "npz"], &inputs)?;
         }
         self.pictures.check()?;
         // Everything that can be wrong is read before anything is run.

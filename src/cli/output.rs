@@ -6,10 +6,11 @@ use std::path::Path;
 
 use lnz::{Error, Result};
 
-/// Checks that `path` has one of the `extensions` (none: any), is no input, and could be written, without changing it.
-pub(crate) fn check(path: &Path, extensions: &[&str], inputs: &[&Path]) -> Result<()> {
+/// Checks that `path`, which `option` names, has one of the `extensions` (none: any), is no input, and could be written, without
+/// changing it.
+pub(crate) fn check(option: &str, path: &Path, extensions: &[&str], inputs: &[&Path]) -> Result<()> {
     let refuse =
-        |message: String| Err(Error::Format { path: path.into(), message: format!("--out {message}") });
+        |message: String| Err(Error::Format { path: path.into(), message: format!("{option} {message}") });
     if !extensions.is_empty() && !extensions.contains(&extension(path).as_str()) {
         return refuse(format!("must end in .{}", extensions.join(" or .")));
     }

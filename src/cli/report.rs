@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
-        output::check(&self.out, &["html", "htm"], &[&self.record])?;
+        output::check("--out", &self.out, &["html", "htm"], &[&self.record])?;
         let record = io::RunRecord::read(&self.record)?;
         let model = pictures::model_of(&self.record, &record, &self.options);
         let mut warnings = Vec::new();

@@ -48,7 +48,7 @@ impl Arguments {
         self.running.start()?;
         let mut inputs: Vec<&Path> = self.choice.file().into_iter().collect();
         inputs.extend(self.training.data.as_deref());
-        output::check(&self.out, &["npy", "npz", "csv"], &inputs)?;
+        output::check("--out", &self.out, &["npy", "npz", "csv"], &inputs)?;
         let source = self.options.open(&self.choice)?;
         let space: Space = source.model.space();
         let data = self.training.read(&space)?;

@@ -104,30 +104,19 @@ struct Row {
     seconds: f64,
 }
 
-const HEADER: [&str; 8] = [
-    "epoch",
-    "reconstruction_error",
-    "pseudo_log_likelihood",
-    "energy_gap",
-    "log_z",
-    "log_likelihood",
-    "valid_log_likelihood",
-    "seconds",
-];
-
 impl Row {
-    /// In the order of `HEADER`; what is not known is NaN.
-    fn numbers(&self) -> [f64; 8] {
+    /// The columns of a history; what is not known is NaN.
+    fn columns(&self) -> [(&'static str, f64); 8] {
         let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
         [
-            self.epoch as f64,
-            self.reconstruction_error,
-            self.pseudo_log_likelihood,
-            self.energy_gap,
-            known(self.log_z),
-            known(self.log_likelihood),
-            known(self.valid_log_likelihood),
-            self.seconds,
+            ("epoch", self.epoch as f64),
+            ("reconstruction_error", self.reconstruction_error),
+            ("pseudo_log_likelihood", self.pseudo_log_likelihood),
+            ("energy_gap", self.energy_gap),
+            ("log_z", known(self.log_z)),
+            ("log_likelihood", known(self.log_likelihood)),
+            ("valid_log_likelihood", known(self.valid_log_likelihood)),
+            ("seconds", self.seconds),
         ]
     }
 
@@ -162,13 +151,13 @@ impl RbmArguments {
         self.running.start()?;
         let inputs: Vec<&Path> =
             [Some(&self.data), self.valid.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
-        output::check(&self.out, &["safetensors", "npz"], &inputs)?;
+        output::check("--out", &self.out, &["safetensors", "npz"], &inputs)?;
         if let Some(history) = &self.history {
-            if *history == self.out {
+            if std::path::absolute(history).ok() == std::path::absolute(&self.out).ok() {
                 let expected = "the history needs another file than --out";
                 return Err(arguments::setting("--history", history.display(), expected).into());
             }
-            output::check(history, &["csv", "npz"], &[&inputs[..], &[&self.out]].concat())?;
+            output::check("--history", history, &["csv", "npz"], &[&inputs[..], &[&self.out]].concat())?;
         }
         let settings = self.settings();
         settings.check()?;
@@ -185,6 +174,9 @@ impl RbmArguments {
             lines.lines().skip(usize::from(!rows.is_empty())).for_each(|line| progress.note(line));
             rows.push(row);
             self.history.as_ref().map_or(Ok(()), |path| write_history(path, &rows))
+        })
+        .map_err(|error| {
+            if matches!(error, lnz::Error::File { .. }) { output::failed(error) } else { error.into() }
         })?;
         drop(progress);
         let text = if self.json { self.to_json(&rows) } else { self.to_text(&rbm, &data, &rows) };
@@ -308,8 +300,10 @@ fn figures(
 }
 
 fn write_history(path: &Path, rows: &[Row]) -> lnz::Result<()> {
-    let column =
-        |(i, name): (usize, &&str)| ((*name).to_owned(), rows.iter().map(|row| row.numbers()[i]).collect());
-    let columns: Vec<_> = HEADER.iter().enumerate().map(column).collect();
+    let rows: Vec<_> = rows.iter().map(Row::columns).collect();
+    let column = |(i, (name, _)): (usize, &(&str, f64))| {
+        ((*name).to_owned(), rows.iter().map(|row| row[i].1).collect::<Vec<f64>>())
+    };
+    let columns: Vec<_> = rows.first().into_iter().flatten().enumerate().map(column).collect();
     io::write_columns(path, &columns)
 }
