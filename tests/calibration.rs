@@ -1,5 +1,5 @@
 //! Are the error bars right, and are wrong answers flagged? The same as `lnz verify --thorough`, and the tables that
-//! `tests/calibration.md` holds: `cargo test --release --test calibration -- --ignored --nocapture`, an hour and a half on two cores.
+//! `tests/calibration.md` holds: `cargo test --release --test calibration -- --ignored --nocapture`, three hours on two cores.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -27,7 +27,7 @@ impl Monitor for Rows {
 }
 
 #[test]
-#[ignore = "an hour and a half, run by the command above; its tables are committed as tests/calibration.md"]
+#[ignore = "three hours, run by the command above; its tables are committed as tests/calibration.md"]
 fn error_bars_cover_and_verdicts_are_sharp() {
     let machine = read_model(Path::new(SHIPPED), &ModelOptions::default()).unwrap();
     let found = calibrate(&[Known::of(SHIPPED, machine.model).unwrap()], None, &Rows).unwrap();

@@ -27,7 +27,7 @@ const SHIPPED: &str = "examples/models/mnist-rbm-20.safetensors";
 /// errors the mean of eight runs is off. Exit status 0 if every number is right, 3 if any is off.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Measure coverage, width of intervals and verdicts over 200 seeds instead (an hour and a half on two cores)
+    /// Measure coverage, width of intervals and verdicts over 200 seeds instead (three hours on two cores)
     #[arg(long, conflicts_with = "plant_mistake")]
     thorough: bool,
     /// Of --thorough, only rows that have this in METHOD on REFERENCE, such as smc, funnel or 'ti on ref:ising'
