@@ -14,7 +14,7 @@ use lnz::estimators::{Estimator, Settings, Silent, by_name, quickest_exact};
 use lnz::likelihood::{Difference, Likelihood, LogZ, evaluate, paired};
 use lnz::math::{Stream, log_mean_exp, statistics};
 use lnz::models::Model;
-use lnz::training::{Pcd, pcd};
+use lnz::training::{Schedule, rbm};
 use ndarray::{Array1, Array2, ArrayView1};
 use rand::RngExt;
 
@@ -29,8 +29,10 @@ fn main() -> lnz::Result<()> {
     println!("hidden  method            log Z           mean test log-likelihood ± of data ± of log Z");
     let (mut exact, mut annealed) = (Vec::new(), Vec::new());
     for hidden in [3, 10] {
-        let settings = Pcd { hidden, epochs: 100, learning_rate: 0.2, weight_decay: 1e-4, ..Pcd::default() };
-        let model: Arc<dyn Model> = Arc::new(pcd::train(train.view(), &settings, &Silent, |_| Ok(()))?);
+        let schedule =
+            Schedule { epochs: 100, learning_rate: 0.2, weight_decay: 1e-4, ..Schedule::default() };
+        let settings = rbm::Settings { hidden, schedule, ..rbm::Settings::default() };
+        let model = rbm::training(train.view(), &settings)?.finish(&Silent)?;
         let (estimator, _) = quickest_exact(&model).expect("so few hidden units can be enumerated");
         exact.push(row(hidden, &model, estimator, &test)?);
         annealed.push(row(hidden, &model, by_name("ais")?, &test)?);

@@ -264,7 +264,8 @@ fn reference(text: &str) -> Result<ReferenceChoice, String> {
     named(&ReferenceChoice::NAMES, text)
 }
 
-fn named<T: Copy>(names: &[(&'static str, T)], text: &str) -> Result<T, String> {
+/// A choice by its name.
+pub(crate) fn named<T: Copy>(names: &[(&'static str, T)], text: &str) -> Result<T, String> {
     names.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice).ok_or_else(|| {
         let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
         format!("must be one of {}", names.join(", "))

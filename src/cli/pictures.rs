@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use lnz::estimators::Estimate;
+use lnz::estimators::{Estimate, Settings, Silent};
 use lnz::io::{self, RunRecord};
 use lnz::models::Model;
-use lnz::plots::{self, Figure, States};
+use lnz::plots::{self, Figure, Stage, States};
 use lnz::sampling;
 use ndarray::{Array2, ArrayView2};
 
@@ -19,6 +19,8 @@ use super::{arguments, output, print};
 
 /// Draws to look at, where a run keeps none.
 const DRAWS: usize = 100;
+/// Sweeps that drawing from a model takes that was trained just now.
+const DRAWN_SWEEPS: u64 = 1 << 18;
 
 /// `--plots`.
 #[derive(Debug, Args)]
@@ -91,6 +93,23 @@ pub(crate) fn of_run(
         let states = States { draws: &draws(model, &record.estimate), data, axes };
         figures.extend(plots::of_model(model, record.estimate.log_z, &states));
     }
+    figures
+}
+
+/// How a training went, and what came of it: weights and draws beside data.
+pub(crate) fn of_training(
+    stages: &[Stage],
+    model: &Arc<dyn Model>,
+    log_z: f64,
+    data: ArrayView2<'_, f64>,
+    seed: u64,
+) -> Vec<Figure> {
+    let settings = Settings { seed, budget: Some(DRAWN_SWEEPS), ..Settings::default() };
+    // A figure less is no reason to fail after the work is done.
+    let draws = sampling::draw(model, DRAWS, &settings, &Silent).map(|draws| draws.states);
+    let draws: Vec<Vec<f64>> = draws.iter().flat_map(|states| states.rows()).map(|row| row.to_vec()).collect();
+    let mut figures: Vec<Figure> = plots::of_training(stages).into_iter().collect();
+    figures.extend(plots::of_model(model, log_z, &States { draws: &draws, data: Some(data), axes: None }));
     figures
 }
 

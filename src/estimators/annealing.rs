@@ -43,6 +43,8 @@ pub struct Annealed {
     /// with it they have the same mean, and it is their spread that tells the error of that (Chan & Lai 2013,
     /// doi:10.1214/13-AOS1172; Lee & Whiteley 2018, doi:10.1093/biomet/asy028).
     pub families: LogWeights,
+    /// The start that each chain descends from.
+    pub starts: Vec<usize>,
     /// The steps, counted from 0, after which chains were resampled.
     pub resampled_after: Vec<usize>,
     /// Share of the chains with a weight above zero after the first step: upwards from reference draws, an estimate of the
@@ -183,11 +185,11 @@ fn walk(
     }
     let weights = LogWeights::new(log_weights);
     let families = if resampled_after.is_empty() { weights.clone() } else { families(&weights, &starts) };
-    Ok(Annealed { weights, families, resampled_after, support, rungs, steps: kernel, population })
+    Ok(Annealed { weights, families, starts, resampled_after, support, rungs, steps: kernel, population })
 }
 
 /// The sum of the weights of all chains that came from each start.
-fn families(weights: &LogWeights, starts: &[usize]) -> LogWeights {
+pub(super) fn families(weights: &LogWeights, starts: &[usize]) -> LogWeights {
     let mut sums = vec![0.0; weights.len()];
     for (&start, share) in starts.iter().zip(weights.normalised()) {
         sums[start] += share;

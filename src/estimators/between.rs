@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayView2, Axis, s};
 
-use super::annealing::accumulate;
 use super::bar::bar;
-use super::estimate::{Diagnostics, Direction, Estimate, Guarantee, Role, Rung, Trace, Verdict};
+use super::estimate::{Diagnostics, Direction, Estimate, Guarantee, Role, Trace, Verdict};
 use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
@@ -17,11 +15,12 @@ use super::resampling::systematic;
 use super::settings::Settings;
 use super::tempering::Analysis;
 use super::verdict::doubts_about;
+use super::walk::{Pair, Walked, Walkers, energies, step};
 use super::warnings::Warning;
 use crate::error::{Error, Result};
-use crate::math::{LogWeights, Stream};
+use crate::math::Stream;
 use crate::models::{Model, blend};
-use crate::paths::{self, Counts, Move, Population, Schedule};
+use crate::paths::{Counts, Move, Schedule};
 
 /// Starts of a pilot, at most, and rungs of the first; each further one doubles them.
 const PILOT: usize = 128;
@@ -33,8 +32,6 @@ const SETTLED: f64 = 2.0;
 const AIMED: f64 = 0.3;
 /// Steps at an end before chains that were picked by weight count, as a share of the rungs.
 const SETTLING: f64 = 0.5;
-/// Rows whose energies are computed together.
-const BATCH: usize = 64;
 
 /// States of the first model, where walks start.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +94,7 @@ pub fn between(
     let (mut variance, mut rungs, mut pace) = (f64::INFINITY, FIRST_RUNGS, 0.0);
     for number in 0.. {
         let name = format!("pilot {}", number + 1);
-        let walk = pair.walk(&name, few, &schedule, Direction::Forward, stream.child(number), &mut phases)?;
+        let walk = walk(pair, &name, few, &schedule, Direction::Forward, stream.child(number), &mut phases)?;
         variance = walk.weights.variance();
         pace = phases.last_seconds() / (rungs * few.nrows()) as f64;
         let shares: Vec<f64> = walk.rungs.iter().map(|rung| rung.discrepancy).collect();
@@ -118,10 +115,10 @@ pub fn between(
     let schedule = schedule.with_rungs(settings.rungs.unwrap_or(wanted.max(rungs).min(affordable)));
 
     phases.role = Role::Answer;
-    let up = pair.walk("there", many, &schedule, Direction::Forward, stream.child(100), &mut phases)?;
-    let ends = pair.settled(&up, schedule.rungs(), stream.child(101), &mut phases)?;
-    let down =
-        pair.walk("and back", ends.view(), &schedule, Direction::Reverse, stream.child(102), &mut phases)?;
+    let up = walk(pair, "there", many, &schedule, Direction::Forward, stream.child(100), &mut phases)?;
+    let ends = settled(other, &up, schedule.rungs(), stream.child(101), &mut phases)?;
+    let stream = stream.child(102);
+    let down = walk(pair, "and back", ends.view(), &schedule, Direction::Reverse, stream, &mut phases)?;
     let ratio = bar(up.weights.log(), down.weights.log())?;
     let (log_z, std_err) = (ratio.log_ratio, ratio.std_err);
 
@@ -186,109 +183,35 @@ pub fn rungs_needed(one: &Arc<dyn Model>, other: &Arc<dyn Model>, states: ArrayV
     differences.var(1.0) / AIMED
 }
 
-/// The two ends.
-#[derive(Clone, Copy)]
-struct Pair<'a> {
-    one: &'a Arc<dyn Model>,
-    other: &'a Arc<dyn Model>,
-}
-
-/// A walk from one end to the other.
-struct Walked {
-    weights: LogWeights,
-    rungs: Vec<Rung>,
-    states: Array2<f64>,
-}
-
-impl Pair<'_> {
-    /// From β = 0 to 1 or back, one kernel step at each rung.
-    fn walk(
-        self,
-        name: &str,
-        starts: ArrayView2<'_, f64>,
-        schedule: &Schedule,
-        direction: Direction,
-        stream: Stream,
-        phases: &mut Phases<'_>,
-    ) -> Result<Walked> {
-        let back = direction == Direction::Reverse;
-        let mut betas = schedule.betas().to_vec();
-        if back {
-            betas.reverse();
-        }
-        phases.run(name, schedule.rungs(), |monitor| {
-            let mut states = starts.to_owned();
-            let mut weights = vec![0.0; states.nrows()];
-            let mut rungs = Vec::with_capacity(schedule.rungs());
-            let mut counts = Counts::default();
-            let mut here = blend(self.one, self.other, betas[0])?;
-            for (k, &beta) in betas[1..].iter().enumerate() {
-                let stream = stream.child(k as u64);
-                let next = blend(self.one, self.other, beta)?;
-                // Each rung's step comes right after it was reached on the way there, so right before it is left on the way back.
-                if back {
-                    states = step(&here, &states, 1, Move::Reversed, stream, &mut counts)?;
-                }
-                let mut gains = energies(&here, states.view());
-                // A chain that is where no weight is stays without.
-                gains.zip_mut_with(&energies(&next, states.view()), |here, next| {
-                    *here = if *here == f64::INFINITY { f64::NEG_INFINITY } else { *here - next };
-                });
-                counts.energy_evaluations += 2 * states.nrows() as u64;
-                let gains = gains.to_vec();
-                paths::check(&gains, beta)?;
-                let squares: Vec<f64> = gains.iter().map(|gain| 2.0 * gain).collect();
-                rungs.push(accumulate(&mut weights, &gains, &squares, beta));
-                if !back {
-                    states = step(&next, &states, 1, Move::Forward, stream, &mut counts)?;
-                }
-                here = next;
-                monitor.advance(1);
-            }
-            Ok((Walked { weights: LogWeights::new(weights), rungs, states }, counts))
-        })
-    }
-
-    /// Chains at the second model: picked by weight, and moved on until copies have parted.
-    fn settled(
-        self,
-        up: &Walked,
-        rungs: usize,
-        stream: Stream,
-        phases: &mut Phases<'_>,
-    ) -> Result<Array2<f64>> {
-        let picks = systematic(&up.weights.normalised(), up.weights.len(), stream.child(0));
-        let starts = up.states.select(Axis(0), &picks);
-        let steps = ((SETTLING * rungs as f64) as usize).max(10);
-        phases.run("settling", steps, |_| {
-            let mut counts = Counts::default();
-            let states = step(self.other, &starts, steps, Move::Forward, stream.child(1), &mut counts)?;
-            Ok((states, counts))
-        })
-    }
-}
-
-/// Kernel steps that leave `model` invariant.
-fn step(
-    model: &Arc<dyn Model>,
-    states: &Array2<f64>,
-    steps: usize,
-    movement: Move,
+/// A walk of equally weighted chains as a phase.
+fn walk(
+    pair: Pair<'_>,
+    name: &str,
+    starts: ArrayView2<'_, f64>,
+    schedule: &Schedule,
+    direction: Direction,
     stream: Stream,
-    counts: &mut Counts,
-) -> Result<Array2<f64>> {
-    let path = paths::for_model(model, None)?;
-    let mut population = Population::adopt(path.as_ref(), states.view(), stream)?;
-    for _ in 0..steps {
-        population.step(1.0, movement);
-    }
-    *counts += population.counts();
-    Ok(population.states())
+    phases: &mut Phases<'_>,
+) -> Result<Walked> {
+    phases.run(name, schedule.rungs(), |monitor| {
+        pair.walk(Walkers::at(starts), schedule, direction, None, stream, monitor)
+    })
 }
 
-/// E of every row, over the threads.
-fn energies(model: &Arc<dyn Model>, states: ArrayView2<'_, f64>) -> Array1<f64> {
-    let batches: Vec<_> = states.axis_chunks_iter(Axis(0), BATCH).collect();
-    let parts: Vec<Array1<f64>> = batches.into_par_iter().map(|batch| model.energy(batch)).collect();
-    parts.into_iter().flatten().collect()
+/// Chains at the second model: picked by weight, and moved on until copies have parted.
+fn settled(
+    other: &Arc<dyn Model>,
+    up: &Walked,
+    rungs: usize,
+    stream: Stream,
+    phases: &mut Phases<'_>,
+) -> Result<Array2<f64>> {
+    let picks = systematic(&up.weights.normalised(), up.weights.len(), stream.child(0));
+    let starts = up.states.select(Axis(0), &picks);
+    let steps = ((SETTLING * rungs as f64) as usize).max(10);
+    phases.run("settling", steps, |_| {
+        let mut counts = Counts::default();
+        let states = step(other, &starts, steps, Move::Forward, stream.child(1), &mut counts)?;
+        Ok((states, counts))
+    })
 }

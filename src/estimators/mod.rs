@@ -35,8 +35,10 @@ pub mod settings;
 pub mod smc;
 pub mod tempering;
 pub mod thermodynamic;
+pub mod tracker;
 pub mod transfer_matrix;
 pub(crate) mod verdict;
+mod walk;
 pub mod warnings;
 pub mod waste_free;
 

@@ -113,6 +113,7 @@ pub fn forward(
     let weights = LogWeights::new(log_weights);
     Ok(Annealed {
         families: weights.clone(),
+        starts: (0..weights.len()).collect(),
         weights,
         resampled_after: (0..schedule.rungs() - 1).collect(),
         support: groups.iter().map(|group| group.inside).sum::<usize>() as f64 / islands.states() as f64,

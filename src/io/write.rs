@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Cursor, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array0, ArrayViewD, Axis};
@@ -13,7 +14,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::npy;
 use crate::error::{Error, Result};
-use crate::models::{Rbm, rbm::Units};
+use crate::models::{Boltzmann, Model, Rbm, downcast, rbm::Units};
 
 /// Writes `path` so that at no moment a partial file has that name: into a new file beside it, which is flushed to disk and renamed.
 /// On failure nothing is left behind and what was there stays. A symbolic link stays one; what is no regular file (a pipe,
@@ -112,6 +113,26 @@ fn put_npy(writer: &mut impl Write, array: &ArrayViewD<'_, f64>) -> io::Result<(
     array.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))
 }
 
+/// Writes a machine that was trained here: [`write_rbm`], or `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units.
+///
+/// # Errors
+/// As [`write_rbm`]; [`Error::Format`] for a model of another kind.
+pub fn write_model(path: &Path, model: &Arc<dyn Model>) -> Result<()> {
+    if let Some(rbm) = downcast::<Rbm>(model) {
+        return write_rbm(path, &rbm);
+    }
+    let Some(machine) = downcast::<Boltzmann>(model) else {
+        return Err(format_error(path, format!("a model of kind {} is not written", model.kind())));
+    };
+    let spins = Array0::from_elem((), 1.0);
+    let mut arrays =
+        vec![("J", machine.couplings().view().into_dyn()), ("h", machine.fields().view().into_dyn())];
+    if machine.units() == Units::Spins {
+        arrays.push(("spins", spins.view().into_dyn()));
+    }
+    write_arrays(path, &arrays)
+}
+
 /// Writes a machine with the names `W` (visible, hidden), `b`, `c`, where known `base_rates`, and for ±1 units `spins`; atomically.
 /// `.npz` holds f64; `.safetensors` holds f32, the nearest to each parameter.
 ///
@@ -131,10 +152,15 @@ pub fn write_rbm(path: &Path, rbm: &Rbm) -> Result<()> {
     if rbm.units() == Units::Spins {
         arrays.push(("spins", spins.view().into_dyn()));
     }
+    write_arrays(path, &arrays)
+}
+
+/// By the extension of `path`.
+fn write_arrays(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)]) -> Result<()> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("npz") => write_npz(path, &arrays),
-        Some("safetensors") => write_safetensors(path, &arrays),
+        Some("npz") => write_npz(path, arrays),
+        Some("safetensors") => write_safetensors(path, arrays),
         _ => Err(format_error(path, "a machine is written to a file that ends in .npz or .safetensors")),
     }
 }

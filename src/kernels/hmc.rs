@@ -46,6 +46,7 @@ impl Kernel for Hmc {
         generator: &mut Generator,
     ) -> StepStats {
         let steps = generator.random_range(1..=self.longest.max(1));
+        let step = if generator.random_bool(0.2) { 0.25 * scale } else { scale };
         let mut momenta = Array2::zeros(walkers.states.dim());
         fill_normal(&mut Lanes::new(&mut *generator), slice_mut(&mut momenta));
         let mut states = walkers.states.clone();
@@ -55,11 +56,11 @@ impl Kernel for Hmc {
         for (chain, energy) in log_ratio.iter_mut().enumerate() {
             *energy -= mix(beta, walkers.reference[chain], walkers.target[chain]);
         }
-        let push = Push { beta, kick: 0.5 * scale, drift: scale };
+        let push = Push { beta, kick: 0.5 * step, drift: step };
         push.leap(ends.reference(), &mut states, &mut momenta, gradient);
         let (mut target, mut gradient) = ends.evaluate_with_gradient(states.view());
         for _ in 1..steps {
-            Push { kick: scale, ..push }.leap(ends.reference(), &mut states, &mut momenta, &gradient);
+            Push { kick: step, ..push }.leap(ends.reference(), &mut states, &mut momenta, &gradient);
             (target, gradient) = ends.evaluate_with_gradient(states.view());
         }
         let log_reference = ends.reference().log_densities(&states);

@@ -18,6 +18,7 @@ mod filters;
 mod forest;
 mod integrand;
 mod layout;
+mod learning;
 mod likelihood;
 mod marks;
 mod numbers;
@@ -53,6 +54,7 @@ use crate::io::record::RunRecord;
 use crate::models::Model;
 use crate::studies::{Calibrations, Comparison};
 pub use figure::{Axis, Colour, Figure, Map, Marks, Panel, Raster, Scale, Series, Shape, Ticks};
+pub use learning::Stage;
 pub use likelihood::Examples;
 pub use report::report;
 
@@ -108,6 +110,12 @@ pub fn together(runs: &[(String, &RunRecord)]) -> Figure {
 #[must_use]
 pub fn of_likelihoods(sets: &[Examples<'_>]) -> Figure {
     likelihood::figure(sets)
+}
+
+/// How a training went, epoch by epoch, or a row of checkpoints; `None` where log Z is known of none.
+#[must_use]
+pub fn of_training(stages: &[Stage]) -> Option<Figure> {
+    learning::figure(stages)
 }
 
 /// States to be seen in figures of a model.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ndarray::ArrayView2;
+
 use crate::error::Result;
 use crate::io::bytes::{digest, read_file};
 use crate::models::builtin;
@@ -20,6 +22,15 @@ pub fn digest_of_command(words: &[String], dim: usize) -> Result<String> {
         parts.push(part);
     }
     Ok(digest(parts.join("\0").as_bytes()))
+}
+
+/// The digest of rows of numbers: SHA-256 of their shape and of their bytes as f64, in hexadecimal.
+#[must_use]
+pub fn digest_of_rows(rows: ArrayView2<'_, f64>) -> String {
+    let (count, columns) = rows.dim();
+    let shape = [count as u64, columns as u64].into_iter().flat_map(u64::to_le_bytes);
+    let bytes: Vec<u8> = shape.chain(rows.iter().flat_map(|x| x.to_le_bytes())).collect();
+    digest(&bytes)
 }
 
 /// The digest of a built-in reference: SHA-256 of its name and of every parameter, given or default.

@@ -19,7 +19,7 @@ use crate::studies::{Calibrations, Comparison};
 mod digest;
 mod json;
 
-pub use digest::{digest_of_command, digest_of_reference};
+pub use digest::{digest_of_command, digest_of_reference, digest_of_rows};
 
 /// The version of the record's layout; a reader refuses others.
 const FORMAT: u32 = 1;
@@ -373,7 +373,10 @@ pub fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
 }
 
 /// What [`to_json`] wrote.
-fn from_json<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+///
+/// # Errors
+/// For text that is no JSON, or not of that type.
+pub fn from_json<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     json::from_str(text)
 }
 

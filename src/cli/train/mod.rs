@@ -1,0 +1,454 @@
+//! `lnz train`: fits a model to data by maximum likelihood.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use lnz::estimators::Monitor;
+use lnz::estimators::tracker::{Tracker, Tracking};
+use lnz::io::{self, record::to_json};
+use lnz::models::{Domain, Model, Space};
+use lnz::training::{Epoch, Negative, Schedule, Training, boltzmann, rbm};
+use ndarray::{Array2, s};
+use serde::Serialize;
+
+use self::checkpoint::{Checkpoints, Made};
+use self::history::Row;
+use super::arguments::{self, Running};
+use super::pictures::Pictures;
+use super::progress::Progress;
+use super::{Report, output, print};
+
+mod checkpoint;
+mod history;
+
+/// Rows of data over which the tracker judges how far models are from each other.
+const JUDGED: usize = 1000;
+
+/// Fit a model to data by maximum likelihood
+///
+/// After each epoch the model is written, so that stopping early loses nothing, and the mean log-likelihood of the data is shown with
+/// the error that log Z leaves in it: log Z is computed where that takes half a second, and tracked by chains that follow the model
+/// elsewhere, which take no part in the training. `lnz evaluate OUT --data FILE` gives the last one with a verdict.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    family: Family,
+}
+
+#[derive(Debug, Subcommand)]
+enum Family {
+    Rbm(RbmArguments),
+    Boltzmann(BoltzmannArguments),
+}
+
+/// A restricted Boltzmann machine of bits
+///
+/// Gradients are centred (arXiv:1311.1354), the learning rate falls linearly.
+#[derive(Debug, Args)]
+struct RbmArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Hidden units
+    #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().hidden)]
+    hidden: usize,
+    /// Means under the model: pcd (persistent chains), cd (chains from the batch), tempering (persistent chains that exchange with
+    /// others at lower beta) or exact (up to 20 units on the smaller side)
+    #[arg(long, value_name = "NAME", value_parser = negative, default_value = "pcd")]
+    negative: Negative,
+    /// Chains
+    #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().chains)]
+    chains: usize,
+    /// Sweeps of each chain per update
+    #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().gibbs_steps)]
+    gibbs_steps: usize,
+    /// Values of beta, from 1 to 0, with --negative tempering
+    #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().temperatures)]
+    temperatures: usize,
+}
+
+/// A Boltzmann machine without hidden units, of bits or spins (an Ising model on any graph)
+///
+/// From near the maximum of the pseudo-likelihood up the gradient of the likelihood; the data are bits, or spins of -1 and 1.
+#[derive(Debug, Args)]
+struct BoltzmannArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Means under the model: exact (up to 20 units), pcd (persistent chains) or cd (chains from the batch) [default: exact where
+    /// it can be, else pcd]
+    #[arg(long, value_name = "NAME", value_parser = negative)]
+    negative: Option<Negative>,
+    /// Chains
+    #[arg(long, value_name = "N", default_value_t = boltzmann::Settings::default().chains)]
+    chains: usize,
+    /// Sweeps of each chain per update
+    #[arg(long, value_name = "N", default_value_t = boltzmann::Settings::default().gibbs_steps)]
+    gibbs_steps: usize,
+}
+
+/// What is asked of every family.
+#[derive(Debug, Args)]
+struct Common {
+    /// Training data: a row per example (.npy, .npz, .csv, idx, …)
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Data that training does not see, whose likelihood is shown as well
+    #[arg(long, value_name = "FILE")]
+    valid: Option<PathBuf>,
+    /// Data values above T become 1, others 0
+    #[arg(long, value_name = "T", value_parser = arguments::finite, allow_negative_numbers = true)]
+    binarize: Option<f64>,
+    /// Where to write the model
+    #[arg(long, value_name = "FILE.safetensors|.npz")]
+    out: PathBuf,
+    /// Where to write a row of figures for each epoch
+    #[arg(long, value_name = "FILE.csv|.npz|.json")]
+    history: Option<PathBuf>,
+    /// Keep the model of each epoch in this directory, and what --resume needs
+    #[arg(long, value_name = "DIR")]
+    checkpoints: Option<PathBuf>,
+    /// Go on after the last epoch in --checkpoints, to the same numbers as without the break
+    #[arg(long, requires = "checkpoints")]
+    resume: bool,
+    /// Stop when the likelihood of --valid has not risen for N epochs, and keep the model where it was highest
+    #[arg(long, value_name = "N", requires = "valid", value_parser = arguments::count, allow_negative_numbers = true)]
+    patience: Option<usize>,
+    #[command(flatten)]
+    pictures: Pictures,
+    /// Passes over the data
+    #[arg(long, value_name = "N", default_value_t = Schedule::default().epochs)]
+    epochs: usize,
+    /// Rows of data to an update
+    #[arg(long, value_name = "N", default_value_t = Schedule::default().batch_size)]
+    batch_size: usize,
+    /// Learning rate of the first update
+    #[arg(long, value_name = "RATE", default_value_t = Schedule::default().learning_rate, allow_negative_numbers = true)]
+    learning_rate: f64,
+    /// Learning rate of the last update
+    #[arg(long, value_name = "RATE", default_value_t = Schedule::default().final_learning_rate, allow_negative_numbers = true)]
+    final_learning_rate: f64,
+    /// Pull of the weights towards 0
+    #[arg(long, value_name = "LAMBDA", default_value_t = Schedule::default().weight_decay, allow_negative_numbers = true)]
+    weight_decay: f64,
+    /// Do not track log Z
+    #[arg(long)]
+    no_track: bool,
+    #[command(flatten)]
+    following: Following,
+    /// Seed of all random streams
+    #[arg(long, value_name = "N", default_value = "1", value_parser = arguments::seed, allow_negative_numbers = true)]
+    seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// How log Z is tracked.
+#[derive(Debug, Args)]
+pub(super) struct Following {
+    /// Chains that follow the model to track log Z
+    #[arg(long, value_name = "N", default_value_t = Tracking::default().chains)]
+    walkers: usize,
+    /// Anneal these chains anew after N models at the latest, and show how far they were off
+    #[arg(long, value_name = "N", default_value_t = Tracking::default().every)]
+    anchor_every: usize,
+    /// Sweeps of single chains that annealing takes
+    #[arg(long, value_name = "N", default_value_t = Tracking::default().anchor)]
+    anchor_sweeps: u64,
+}
+
+impl Following {
+    pub(super) fn settings(&self, seed: u64) -> Tracking {
+        Tracking {
+            chains: self.walkers,
+            every: self.anchor_every,
+            anchor: self.anchor_sweeps,
+            seed,
+            ..Tracking::default()
+        }
+    }
+}
+
+fn negative(text: &str) -> Result<Negative, String> {
+    arguments::named(&Negative::NAMES, text)
+}
+
+impl Arguments {
+    pub(crate) fn run(&self) -> Result<Report> {
+        match &self.family {
+            Family::Rbm(arguments) => arguments.run(),
+            Family::Boltzmann(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl RbmArguments {
+    fn run(&self) -> Result<Report> {
+        let settings = rbm::Settings {
+            schedule: self.common.schedule(),
+            hidden: self.hidden,
+            negative: self.negative,
+            chains: self.chains,
+            gibbs_steps: self.gibbs_steps,
+            temperatures: self.temperatures,
+        };
+        self.common.check(|| settings.check())?;
+        let data = self.common.read(&[Domain::Bits])?;
+        let training = rbm::training(data.train.view(), &settings)?;
+        self.common.run("rbm", training, settings.negative, &data, &settings)
+    }
+}
+
+impl BoltzmannArguments {
+    fn run(&self) -> Result<Report> {
+        let settings = boltzmann::Settings {
+            schedule: self.common.schedule(),
+            negative: self.negative,
+            chains: self.chains,
+            gibbs_steps: self.gibbs_steps,
+        };
+        self.common.check(|| settings.check())?;
+        let data = self.common.read(&[Domain::Bits, Domain::Spins])?;
+        let training = boltzmann::training(data.train.view(), &settings)?;
+        let negative = settings.negative_for(data.train.ncols());
+        self.common.run("boltzmann", training, negative, &data, &settings)
+    }
+}
+
+/// What is trained on, and what is looked at.
+struct Data {
+    train: Array2<f64>,
+    valid: Option<Array2<f64>>,
+}
+
+impl Common {
+    fn schedule(&self) -> Schedule {
+        Schedule {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            final_learning_rate: self.final_learning_rate,
+            weight_decay: self.weight_decay,
+            seed: self.seed,
+        }
+    }
+
+    /// Refuses what could not be done or written, before any file is read.
+    fn check(&self, settings: impl FnOnce() -> lnz::Result<()>) -> Result<()> {
+        self.running.start()?;
+        let inputs: Vec<&Path> =
+            [Some(&self.data), self.valid.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+        output::check("--out", &self.out, &["safetensors", "npz"], &inputs)?;
+        if let Some(history) = &self.history {
+            if std::path::absolute(history).ok() == std::path::absolute(&self.out).ok() {
+                let expected = "the history needs another file than --out";
+                return Err(arguments::setting("--history", history.display(), expected).into());
+            }
+            output::check("--history", history, &["csv", "npz", "json"], &[&inputs[..], &[&self.out]].concat())?;
+        }
+        if let Some(directory) = &self.checkpoints {
+            output::check_directory(directory, "--checkpoints")?;
+        }
+        self.pictures.check()?;
+        self.following.settings(self.seed).check()?;
+        if self.patience.is_some() && self.no_track {
+            let expected = "with --no-track there is no likelihood to stop by; leave one of them out";
+            return Err(arguments::setting("--patience", self.patience.unwrap_or(0), expected).into());
+        }
+        Ok(settings()?)
+    }
+
+    /// Rows that lie in the first of `domains` that holds the training data.
+    fn read(&self, domains: &[Domain]) -> Result<Data> {
+        let named = |path: &Path, error: lnz::Error| lnz::Error::Data {
+            message: format!("{}: {error}", path.display()),
+        };
+        let train = io::read_data(&self.data, self.binarize)?;
+        let spaces: Vec<Space> = domains.iter().map(|domain| Space::new(train.ncols(), domain.clone())).collect();
+        let space = spaces.iter().find(|space| space.check(train.view()).is_ok()).unwrap_or(&spaces[0]);
+        space.check(train.view()).map_err(|error| named(&self.data, error))?;
+        let valid = self.valid.as_ref().map(|path| {
+            let rows = io::read_data(path, self.binarize)?;
+            space.check(rows.view()).map_err(|error| named(path, error))?;
+            Ok::<_, lnz::Error>(rows)
+        });
+        let valid = valid.transpose()?;
+        Ok(Data { train, valid })
+    }
+
+    /// The training, from its start or from where it was left.
+    fn run(
+        &self,
+        family: &'static str,
+        mut training: Training<'_>,
+        negative: Negative,
+        data: &Data,
+        settings: &impl Serialize,
+    ) -> Result<Report> {
+        let tracking = (!self.no_track).then(|| self.following.settings(self.seed));
+        let made = Made::new(family, settings, tracking.as_ref(), data);
+        let checkpoints = self.checkpoints.as_deref().map(|directory| Checkpoints::new(directory, made));
+        let mut tracker = tracking.map(Tracker::new).transpose()?;
+        let mut rows: Vec<Row> = Vec::new();
+        if self.resume {
+            let checkpoints = checkpoints.as_ref().expect("clap asks for them");
+            (training, tracker, rows) = checkpoints.resume(training, tracker)?;
+        } else if let Some(checkpoints) = &checkpoints {
+            checkpoints.begin().map_err(output::failed)?;
+        }
+        let begin = Instant::now();
+        let before = rows.last().map_or(0.0, |row| row.seconds);
+        let progress = Progress::new(self.running.quiet);
+        let mut shown = false;
+        let mut last = None;
+        while !self.patient_enough(&rows)
+            && let Some(epoch) = training.epoch(&progress)?
+        {
+            let mut row = look(&epoch, data, tracker.as_mut(), &progress)?;
+            row.seconds = before + begin.elapsed().as_secs_f64();
+            rows.push(row);
+            history::lines(&rows[rows.len() - 1..])
+                .lines()
+                .skip(usize::from(shown))
+                .for_each(|line| progress.note(line));
+            shown = true;
+            let best = self.patience.is_none() || best(&rows) + 1 == rows.len();
+            if best {
+                io::write_model(&self.out, &epoch.model).map_err(output::failed)?;
+            }
+            if let Some(checkpoints) = &checkpoints {
+                checkpoints.keep(&epoch, &training, tracker.as_ref(), &rows).map_err(output::failed)?;
+            }
+            if let Some(path) = &self.history {
+                history::write(path, &rows).map_err(output::failed)?;
+            }
+            last = Some(epoch.model);
+        }
+        drop(progress);
+        let Some(model) = last else {
+            let expected = format!("there is nothing left to do after epoch {}", rows.len());
+            return Err(arguments::setting("--resume", self.out.display(), expected).into());
+        };
+        self.draw(&rows, &model, data)?;
+        let text = if self.json {
+            self.to_json(family, settings, &rows)
+        } else {
+            self.to_text(&model, negative, data, &rows)
+        };
+        Ok(Report::new(text))
+    }
+
+    /// Whether the likelihood of validation data has not risen for as long as was asked.
+    fn patient_enough(&self, rows: &[Row]) -> bool {
+        self.patience.is_some_and(|patience| !rows.is_empty() && rows.len() > best(rows) + patience)
+    }
+
+    fn draw(&self, rows: &[Row], model: &Arc<dyn Model>, data: &Data) -> Result<()> {
+        let Some(directory) = self.pictures.directory() else { return Ok(()) };
+        let stages: Vec<_> = rows.iter().map(Row::stage).collect();
+        let log_z = rows.last().and_then(|row| row.log_z).unwrap_or(0.0);
+        let figures =
+            super::pictures::of_training(&stages, model, log_z, data.train.view(), self.seed);
+        super::pictures::write(directory, "", &figures, super::pictures::Format::Svg)?;
+        Ok(())
+    }
+
+    fn to_text(&self, model: &Arc<dyn Model>, negative: Negative, data: &Data, rows: &[Row]) -> String {
+        let at = if self.patience.is_some() { best(rows) } else { rows.len() - 1 };
+        let last = &rows[at];
+        let mut lines = vec![
+            ("  data", format!("{}, {} examples", self.data.display(), data.train.nrows())),
+            ("  method", format!("{negative}, {} epochs", rows.len())),
+        ];
+        if self.patience.is_some() {
+            let stopped = if rows.len() < self.epochs { ", and training stopped" } else { "" };
+            lines.push(("  kept", format!("epoch {}, where --valid was likeliest{stopped}", last.epoch)));
+        }
+        match (last.log_likelihood, last.log_z, last.log_z_std_err) {
+            (Some(likelihood), Some(log_z), Some(0.0)) => lines.push((
+                "  log-likelihood",
+                format!("{likelihood:.3} nats per example (log Z = {log_z:.6}, exact)"),
+            )),
+            (Some(likelihood), Some(log_z), Some(error)) => lines.push((
+                "  log-likelihood",
+                format!(
+                    "{} nats per example (log Z = {}, tracked)",
+                    print::number(likelihood, error),
+                    print::number(log_z, error)
+                ),
+            )),
+            _ => {}
+        }
+        if let (Some(likelihood), Some(path)) = (last.valid_log_likelihood, &self.valid) {
+            let value = match last.log_z_std_err {
+                Some(error) if error > 0.0 => print::number(likelihood, error),
+                _ => format!("{likelihood:.3}"),
+            };
+            lines.push(("  valid", format!("{value} nats per example of {}", path.display())));
+        }
+        if last.log_z_std_err != Some(0.0) {
+            lines.push((
+                "  for a verdict",
+                format!(
+                    "lnz evaluate {} --data {}{}",
+                    print::quoted(&self.out.display().to_string()),
+                    print::quoted(&self.valid.as_ref().unwrap_or(&self.data).display().to_string()),
+                    self.binarize.map_or(String::new(), |t| format!(" --binarize {t}"))
+                ),
+            ));
+        }
+        if let Some(gap) = last.figures.get("energy gap") {
+            lines.push(("  energy gap", format!("{gap:.1} nats, mean energy of data less that of the chains")));
+        }
+        lines.push(("  time", print::duration(rows[rows.len() - 1].seconds)));
+        let facts: Vec<String> =
+            model.facts().iter().map(|(name, value)| format!("{value} {name}")).collect();
+        format!("{}: {}, {}\n{}", self.out.display(), model.kind(), facts.join(", "), print::aligned(&lines))
+    }
+
+    fn to_json(&self, family: &'static str, settings: &impl Serialize, rows: &[Row]) -> String {
+        #[derive(Serialize)]
+        struct Whole<'a, S> {
+            out: String,
+            data: String,
+            family: &'static str,
+            settings: &'a S,
+            kept: usize,
+            epochs: &'a [Row],
+            lnz: &'static str,
+        }
+        let at = if self.patience.is_some() { best(rows) } else { rows.len() - 1 };
+        to_json(&Whole {
+            out: self.out.display().to_string(),
+            data: self.data.display().to_string(),
+            family,
+            settings,
+            kept: rows[at].epoch,
+            epochs: rows,
+            lnz: env!("CARGO_PKG_VERSION"),
+        }) + "\n"
+    }
+}
+
+/// The row where validation data were likeliest.
+fn best(rows: &[Row]) -> usize {
+    let likelihood = |row: &Row| row.valid_log_likelihood.unwrap_or(f64::NEG_INFINITY);
+    (0..rows.len()).rev().max_by(|&i, &j| likelihood(&rows[i]).total_cmp(&likelihood(&rows[j]))).unwrap_or(0)
+}
+
+/// Figures of an epoch, with log Z where it is tracked.
+fn look(
+    epoch: &Epoch,
+    data: &Data,
+    tracker: Option<&mut Tracker>,
+    monitor: &dyn Monitor,
+) -> lnz::Result<Row> {
+    let seen = data.train.slice(s![..data.train.nrows().min(JUDGED), ..]);
+    let tracked = tracker.map(|tracker| tracker.follow(&epoch.model, seen, monitor)).transpose()?;
+    let likelihood = |rows: &Array2<f64>| Some(-epoch.model.energy(rows.view()).mean()? - tracked?.log_z);
+    Ok(Row::new(epoch, tracked, likelihood(&data.train), data.valid.as_ref().and_then(likelihood)))
+}

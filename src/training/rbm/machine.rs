@@ -1,0 +1,318 @@
+//! The machine that is trained, and its step along the gradient.
+
+use ndarray::{Array1, Array2, ArrayViewMut2, Axis, s};
+use rayon::prelude::*;
+
+use super::Moments;
+use crate::error::Result;
+use crate::math::{products, simd};
+use crate::models::Rbm;
+use crate::models::rbm::Units;
+
+/// Rows of data or chains to a task, and visible units to a task of the update. Fixed, so that a machine does not depend on
+/// the number of threads that trained it.
+pub(super) const BLOCK: usize = 64;
+/// The share of the last batch in the running mean of the hidden units that gradients are centred on.
+const RENEWAL: f32 = 0.01;
+
+/// Rows of one batch or of the chains, with what the update needs of them.
+pub(super) struct Block {
+    pub visible: Array2<f32>,
+    /// σ(c + vW), and vW until that is [finished](Block::finish).
+    pub hidden: Array2<f32>,
+    visible_sum: Vec<f32>,
+    hidden_sum: Vec<f32>,
+}
+
+impl Block {
+    pub(super) fn new(rows: usize, visible: usize, hidden: usize) -> Self {
+        Self {
+            visible: Array2::zeros((rows, visible)),
+            hidden: Array2::zeros((rows, hidden)),
+            visible_sum: Vec::new(),
+            hidden_sum: Vec::new(),
+        }
+    }
+
+    /// c is added and probabilities taken where `hidden` holds vW.
+    pub(super) fn finish(&mut self, bias: &[f32]) {
+        for row in flat_mut(&mut self.hidden).chunks_mut(bias.len()) {
+            simd::dispatch(
+                #[inline(always)]
+                || {
+                    for (a, c) in row.iter_mut().zip(bias) {
+                        *a = simd::sigmoid(*a + c);
+                    }
+                },
+            );
+        }
+        self.visible_sum = self.visible.sum_axis(Axis(0)).to_vec();
+        self.hidden_sum = self.hidden.sum_axis(Axis(0)).to_vec();
+    }
+}
+
+/// A machine of bits in single precision.
+pub(super) struct Machine {
+    pub weights: Array2<f32>,
+    pub visible_bias: Vec<f32>,
+    pub hidden_bias: Vec<f32>,
+}
+
+impl Machine {
+    pub(super) fn of(rbm: &Rbm) -> Self {
+        let single = |values: &Array1<f64>| values.iter().map(|&x| x as f32).collect::<Vec<_>>();
+        Self {
+            weights: rbm.weights().mapv(|w| w as f32),
+            visible_bias: single(rbm.visible_bias()),
+            hidden_bias: single(rbm.hidden_bias()),
+        }
+    }
+
+    /// # Errors
+    /// Where a parameter is not finite.
+    pub(super) fn model(&self) -> Result<Rbm> {
+        let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect();
+        Rbm::new(
+            self.weights.mapv(f64::from),
+            double(&self.visible_bias),
+            double(&self.hidden_bias),
+            Units::Bits,
+        )
+    }
+}
+
+/// What gradients are centred on.
+pub(super) struct Centres {
+    /// μ.
+    pub visible: Vec<f32>,
+    /// λ.
+    pub hidden: Vec<f32>,
+}
+
+/// The means under the machine as blocks of chains, equally weighted, or summed up.
+pub(super) enum Model<'a> {
+    Chains(Vec<&'a Block>),
+    Exact(&'a Moments),
+}
+
+impl Machine {
+    /// One step along the centred gradient that `batch` and `model` differ by.
+    pub(super) fn climb(
+        &mut self,
+        batch: &[Block],
+        model: &Model<'_>,
+        centres: &mut Centres,
+        learning_rate: f32,
+        weight_decay: f32,
+    ) {
+        let rows = |blocks: &mut dyn Iterator<Item = &Block>| {
+            1.0 / blocks.map(|block| block.visible.nrows()).sum::<usize>() as f32
+        };
+        let scale = rows(&mut batch.iter());
+        let mut blocks: Vec<(f32, &Block)> = batch.iter().map(|block| (scale, block)).collect();
+
+        let mut hidden_mean = vec![0.0; centres.hidden.len()];
+        for block in batch {
+            add_scaled(scale, &block.hidden_sum, &mut hidden_mean);
+        }
+        for (centre, mean) in centres.hidden.iter_mut().zip(&hidden_mean) {
+            *centre += RENEWAL * (mean - *centre);
+        }
+
+        let mut visible_slope = vec![0.0; centres.visible.len()];
+        let mut hidden_slope = vec![0.0; centres.hidden.len()];
+        let mut exact = None;
+        match model {
+            Model::Chains(chains) => {
+                let scale = -rows(&mut chains.iter().copied());
+                blocks.extend(chains.iter().map(|&block| (scale, block)));
+            }
+            Model::Exact(moments) => {
+                let off = |slope: &mut [f32], means: &Array1<f64>| {
+                    slope.iter_mut().zip(means).for_each(|(slope, &mean)| *slope -= mean as f32);
+                };
+                off(&mut visible_slope, &moments.visible);
+                off(&mut hidden_slope, &moments.hidden);
+                exact = Some(&moments.weights);
+            }
+        }
+        for (scale, block) in &blocks {
+            add_scaled(*scale, &block.visible_sum, &mut visible_slope);
+            add_scaled(*scale, &block.hidden_sum, &mut hidden_slope);
+        }
+        let slope = Slope { blocks, exact, hidden: &hidden_slope, centres };
+        let parts = self.weights.axis_chunks_iter_mut(Axis(0), BLOCK).collect::<Vec<_>>();
+        let passed_on: Vec<Vec<f32>> = parts
+            .into_par_iter()
+            .zip(self.visible_bias.par_chunks_mut(BLOCK))
+            .zip(visible_slope.par_chunks(BLOCK))
+            .enumerate()
+            .map(|(i, ((weights, bias), visible))| {
+                slope.climb(i * BLOCK, weights, bias, visible, learning_rate, weight_decay)
+            })
+            .collect();
+        for part in &passed_on {
+            add_scaled(-1.0, part, &mut hidden_slope);
+        }
+        add_scaled(learning_rate, &hidden_slope, &mut self.hidden_bias);
+    }
+}
+
+/// What the rows of ∇W share.
+struct Slope<'a> {
+    /// Rows of the batch with 1/rows, and of the chains with −1/chains.
+    blocks: Vec<(f32, &'a Block)>,
+    /// ⟨v pᵀ⟩_m, where there are no chains.
+    exact: Option<&'a Array2<f64>>,
+    /// ⟨p⟩_d − ⟨p⟩_m.
+    hidden: &'a [f32],
+    centres: &'a Centres,
+}
+
+impl Slope<'_> {
+    /// Moves the weights and biases of the visible units from `first` on; returns their share of ∇Wᵀ μ.
+    ///
+    /// Centring takes rank-one terms off the plain gradient: with x = ⟨v⟩_d − ⟨v⟩_m and y = ⟨p⟩_d − ⟨p⟩_m,
+    /// ∇W = ⟨v pᵀ⟩_d − ⟨v pᵀ⟩_m − μ yᵀ − x λᵀ.
+    fn climb(
+        &self,
+        first: usize,
+        mut weights: ArrayViewMut2<'_, f32>,
+        bias: &mut [f32],
+        visible: &[f32],
+        learning_rate: f32,
+        weight_decay: f32,
+    ) -> Vec<f32> {
+        let mut gradient = match self.exact {
+            Some(means) => means.slice(s![first..first + bias.len(), ..]).mapv(|mean| -mean as f32),
+            None => Array2::zeros(weights.dim()),
+        };
+        for (scale, block) in &self.blocks {
+            let columns = block.visible.slice(s![.., first..first + bias.len()]);
+            products::multiply_add(*scale, columns.t(), block.hidden.view(), gradient.view_mut());
+        }
+        let mut passed_on = vec![0.0; self.hidden.len()];
+        for (i, mut row) in weights.rows_mut().into_iter().enumerate() {
+            let row = row.as_slice_mut().expect("rows of a whole array are contiguous");
+            let slope = gradient.row_mut(i).into_slice().expect("rows of a whole array are contiguous");
+            let (x, centre) = (visible[i], self.centres.visible[first + i]);
+            simd::dispatch(
+                #[inline(always)]
+                || {
+                    for j in 0..row.len() {
+                        slope[j] -= centre * self.hidden[j] + x * self.centres.hidden[j];
+                        passed_on[j] += centre * slope[j];
+                        row[j] += learning_rate * (slope[j] - weight_decay * row[j]);
+                    }
+                },
+            );
+            bias[i] += learning_rate * (x - simd::dot(slope, &self.centres.hidden) as f32);
+        }
+        passed_on
+    }
+}
+
+/// out += scale · values.
+fn add_scaled(scale: f32, values: &[f32], out: &mut [f32]) {
+    out.iter_mut().zip(values).for_each(|(out, value)| *out += scale * value);
+}
+
+pub(super) fn flat(array: &Array2<f32>) -> &[f32] {
+    array.as_slice().expect("a whole array is contiguous")
+}
+
+pub(super) fn flat_mut(array: &mut Array2<f32>) -> &mut [f32] {
+    array.as_slice_mut().expect("a whole array is contiguous")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::math::Stream;
+    use crate::training::rbm::moments::sigmoid;
+    use crate::training::rbm::{Moments, RbmLearner, Settings};
+    use crate::training::{Learner, Negative};
+    use rand::RngExt;
+
+    /// Sizes that leave every kind of block incomplete, and parameters that are not small.
+    fn learner(data: &Array2<f64>, negative: Negative) -> RbmLearner<'_> {
+        let mut generator = Stream::new(3).generator();
+        let mut uniform = || generator.random_range(-1.0..1.0);
+        let weights = Array2::from_shape_simple_fn((70, 5), &mut uniform);
+        let visible_bias = Array1::from_shape_simple_fn(70, &mut uniform);
+        let hidden_bias = Array1::from_shape_simple_fn(5, &mut uniform);
+        let start = Rbm::new(weights, visible_bias, hidden_bias, Units::Bits).expect("finite");
+        let mut settings = Settings { chains: 100, gibbs_steps: 2, negative, ..Settings::default() };
+        settings.schedule.weight_decay = 0.1;
+        RbmLearner::new(&start, data.view(), &settings).expect("small enough")
+    }
+
+    fn centred(rbm: &Rbm, states: &Array2<f64>, mu: &Array1<f64>, lambda: &Array1<f64>) -> Array2<f64> {
+        let hidden = (states.dot(rbm.weights()) + rbm.hidden_bias()).mapv(sigmoid);
+        (states - mu).t().dot(&(hidden - lambda)) / states.nrows() as f64
+    }
+
+    #[test]
+    fn an_update_is_the_documented_formula() {
+        let mut generator = Stream::new(5).generator();
+        let data = Array2::from_shape_simple_fn((90, 70), || f64::from(u8::from(generator.random_bool(0.3))));
+        for (_, negative) in Negative::NAMES {
+            let mut learner = learner(&data, negative);
+            let before = learner.machine.model().expect("finite");
+            let rate = 0.5;
+            learner.update(&(0..90).collect::<Vec<_>>(), rate).expect("updates");
+            let after = learner.machine.model().expect("finite");
+
+            let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Array1<f64>>();
+            let (mu, lambda) = (double(&learner.centres.visible), double(&learner.centres.hidden));
+            let of = |states: &Array2<f64>| Moments::of(&before, states.view(), None).expect("bits");
+            let (model, from_model) = match &learner.chains {
+                Some(chains) => {
+                    let states = chains.states();
+                    assert_eq!(states.nrows(), if negative == Negative::Cd { 90 } else { 100 });
+                    (of(&states), centred(&before, &states, &mu, &lambda))
+                }
+                None => {
+                    let (model, _) = Moments::of_model(&before).expect("few");
+                    let outer = |x: &Array1<f64>, y: &Array1<f64>| {
+                        x.view().insert_axis(Axis(1)).dot(&y.view().insert_axis(Axis(0)))
+                    };
+                    let centred = &model.weights - &outer(&mu, &model.hidden) - outer(&model.visible, &lambda)
+                        + outer(&mu, &lambda);
+                    (model, centred)
+                }
+            };
+            let plain = &of(&data) - &model;
+            let weights = centred(&before, &data, &mu, &lambda) - from_model;
+            let visible = &plain.visible - &weights.dot(&lambda);
+            let hidden = &plain.hidden - &weights.t().dot(&mu);
+            let decayed = &weights - &(0.1 * before.weights());
+            let close = |x: &Array1<f64>, y: &Array1<f64>| (x - y).iter().all(|d| d.abs() < 1e-5);
+            let moved = after.weights() - before.weights() - rate * decayed;
+            assert!(moved.iter().all(|d| d.abs() < 1e-5), "{negative}");
+            assert!(close(&((after.visible_bias() - before.visible_bias()) / rate), &visible), "{negative}");
+            assert!(close(&((after.hidden_bias() - before.hidden_bias()) / rate), &hidden), "{negative}");
+
+            // Another metric, the same hill: the direction goes up, and strictly.
+            let rise = (&weights * &plain.weights).sum()
+                + (&visible * &plain.visible).sum()
+                + (&hidden * &plain.hidden).sum();
+            assert!(rise > 0.0, "{rise}");
+        }
+    }
+
+    #[test]
+    fn batches_of_any_size_follow_each_other() {
+        let data = Array2::from_shape_fn((130, 70), |(i, j)| f64::from(u8::from((i + j) % 3 == 0)));
+        for negative in [Negative::Pcd, Negative::Cd] {
+            let mut learner = learner(&data, negative);
+            for rows in [130, 2, 65, 64] {
+                learner.update(&(0..rows).collect::<Vec<_>>(), 0.01).expect("updates");
+                assert_eq!(learner.batch.iter().map(|block| block.hidden.nrows()).sum::<usize>(), rows);
+                let last = learner.batch.last().expect("a block").visible.row(0)[0];
+                assert_eq!(last, data[[rows - 1 - (rows - 1) % 64, 0]] as f32);
+            }
+        }
+    }
+}
