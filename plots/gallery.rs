@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use lnz::estimators::curve;
 use lnz::estimators::mbar::{Mbar, Reduced};
+use lnz::estimators::tracker::{Tracker, Tracking};
 use lnz::estimators::{Estimator, REGISTRY, Settings, Silent, by_name};
 use lnz::io::record::{ModelRecord, Record};
 use lnz::io::{ModelOptions, RunRecord, read_data, read_model};
 use lnz::likelihood::{LogZ, evaluate};
 use lnz::models::{Model, builtin};
-use lnz::plots::{self, Examples, Figure, States};
+use lnz::plots::{self, Examples, Figure, Stage, States};
 use lnz::studies::{Contest, compare};
-use lnz::training::{Pcd, pcd};
+use lnz::training::{Schedule, rbm};
 use ndarray::ArrayView2;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -160,8 +161,28 @@ fn likelihoods() -> Result<Vec<Figure>> {
     let source = builtin::parse("ref:rbm?visible=30&hidden=8&scale=0.8")?;
     let draws = lnz::sampling::draw(&source, 2200, &unhurried(), &Silent)?.states;
     let (train, test) = (draws.slice(ndarray::s![..200, ..]), draws.slice(ndarray::s![200.., ..]));
-    let settings = Pcd { hidden: 16, epochs: 600, learning_rate: 0.1, weight_decay: 0.0, ..Pcd::default() };
-    let model: Arc<dyn Model> = Arc::new(pcd::train(train, &settings, &Silent, |_| Ok(()))?);
+    let schedule = Schedule { epochs: 600, learning_rate: 0.1, weight_decay: 0.0, ..Schedule::default() };
+    let settings = rbm::Settings { hidden: 16, schedule, ..rbm::Settings::default() };
+    let mut training = rbm::training(train, &settings)?;
+    let mut tracker = Tracker::new(Tracking { every: 20, quick: 0.0, chains: 256, ..Tracking::default() })?;
+    let mut stages = Vec::new();
+    let likelihood = |model: &Arc<dyn Model>, rows: ArrayView2<'_, f64>, log_z: f64| {
+        model.energy(rows).mean().map(|energy| -energy - log_z)
+    };
+    while let Some(epoch) = training.epoch(&Silent)? {
+        if epoch.number % 10 != 0 {
+            continue;
+        }
+        let found = tracker.follow(&epoch.model, train, &Silent)?;
+        stages.push(Stage {
+            at: epoch.number as f64,
+            log_z: Some(found.log_z),
+            std_err: found.std_err,
+            followed: found.followed,
+            log_likelihoods: [train, test].map(|rows| likelihood(&epoch.model, rows, found.log_z)),
+        });
+    }
+    let model = training.model()?;
     let log_z = LogZ::of(&by_name("enumeration")?.estimate(&model, &unhurried(), &Silent)?, "enumeration")?;
     let (train, test) = (evaluate(&model, train, &log_z)?, evaluate(&model, test, &log_z)?);
     let sets = [("training", &train.per_example), ("test", &test.per_example)];
@@ -170,7 +191,8 @@ fn likelihoods() -> Result<Vec<Figure>> {
         log_likelihoods: values,
         log_z_std_err: 0.0,
     });
-    Ok(vec![plots::of_likelihoods(&sets)])
+    let learning = plots::of_training(&stages).ok_or("log Z is known")?;
+    Ok(vec![learning, plots::of_likelihoods(&sets)])
 }
 
 /// What was measured, because measuring it takes an hour: the rows of `tests/calibration.md` that are of the present build.

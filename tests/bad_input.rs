@@ -48,6 +48,31 @@ const CASES: &[Case] = &[
         "train rbm --data bits.npy --out out.npz --learning-rate 1e300 --hidden 3",
         &["--learning-rate", "ran away"],
     ),
+    case(
+        "train rbm --data bits.npy --out out.npz --negative none",
+        &["--negative", "pcd, cd, tempering, exact"],
+    ),
+    case("train rbm --data bits.npy --out out.npz --walkers 1", &["--walkers", "128"]),
+    case("train rbm --data bits.npy --out out.npz --patience 2", &["--valid"]),
+    case("train rbm --data bits.npy --out out.npz --resume", &["--checkpoints"]),
+    case(
+        "train rbm --data bits.npy --out out.npz --checkpoints bits.npy",
+        &["--checkpoints", "not a directory"],
+    ),
+    case(
+        "train rbm --data bits.npy --valid bits.npy --out out.npz --patience 2 --no-track",
+        &["--patience", "--no-track"],
+    ),
+    case("train boltzmann --data grey.npy --out out.npz", &["grey.npy", "row 1"]),
+    case(
+        "train boltzmann --data bits.npy --out out.npz --negative tempering",
+        &["--negative", "exact, pcd or cd"],
+    ),
+    case("track", &["<DIR|FILE>"]),
+    case("track missing", &["missing", "No such file"]),
+    case("track bits.npy", &["bits.npy"]),
+    case("track model.npz spins.npz", &["spins.npz", "lies on"]),
+    case("track model.npz --data wide.npy", &["wide.npy", "5", "4"]),
     // Models that are not there or not models.
     case("estimate missing.npz", &["missing.npz", "No such file"]),
     case("estimate rbm", &["rbm: no such file", "ref:rbm"]),

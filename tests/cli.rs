@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use lnz::io::{ModelOptions, RunRecord, read_data, read_model, write_npy, write_rbm};
 use lnz::math::log_sum_exp;
@@ -680,10 +680,131 @@ fn training_writes_what_it_says() {
     }
     let history = fs::read_to_string(at("h.csv")).expect("written");
     let mut lines = history.lines();
-    assert!(lines.next().expect("a header").starts_with("epoch,reconstruction_error,"));
+    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
     let last: Vec<f64> =
         lines.last().expect("epochs").split(',').map(|cell| cell.parse().expect("a number")).collect();
-    assert_eq!((last[0], last[5]), (400.0, likelihood));
+    let column = |name: &str| last[names.iter().position(|found| *found == name).expect(name)];
+    assert_eq!((column("epoch"), column("log_likelihood")), (400.0, likelihood));
+    assert_eq!(column("reconstruction_error"), number(&found, "/epochs/399/reconstruction_error"));
+    assert_eq!(column("log_z_std_err"), 0.0);
+}
+
+/// A training that is stopped and resumed writes what one without a break writes, chains that track log Z among it.
+#[test]
+fn trainings_go_on_to_the_same_bits() {
+    let directory = temporary();
+    let at = |name: &str| directory.path().join(name);
+    // Too wide to be summed in half a second on either side.
+    let data = Array2::from_shape_fn((300, 40), |(row, column)| {
+        f64::from(u8::from((row * 7 + column * column) % 11 < 4 + row % 3))
+    });
+    write_npy(&at("train.npy"), data.view().into_dyn()).expect("writable");
+    write_npy(&at("valid.npy"), data.slice(ndarray::s![..30, ..]).into_dyn()).expect("writable");
+    let options = "train rbm --data train.npy --valid valid.npy --hidden 30 --epochs 4 --learning-rate 0.1 --walkers 128 \
+                   --anchor-sweeps 65536 --anchor-every 2";
+    let whole = json(
+        directory.path(),
+        &format!("{options} --checkpoints whole --out whole.npz --history whole.json --plots figures --json"),
+        0,
+    );
+    assert_eq!(whole["epochs"][0]["log_z_by"], "annealed");
+    assert_eq!(whole["epochs"][1]["log_z_by"], "followed");
+    assert!(whole["epochs"][2]["followed"][1].as_f64().expect("compared") > 0.0, "{whole}");
+    for name in ["learning", "filters"] {
+        assert!(at(&format!("figures/{name}.svg")).exists(), "{name}");
+    }
+
+    // The state after two epochs, as it is left when the third is interrupted.
+    let mut stopped = Command::new(env!("CARGO_BIN_EXE_lnz"))
+        .args(format!("{options} --checkpoints part --out part.npz --history part.json").split_whitespace())
+        .current_dir(directory.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    while !at("part/epoch-0002.safetensors").exists() {
+        assert!(stopped.try_wait().expect("a child").is_none(), "it ended before it was stopped");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    stopped.kill().expect("runs");
+    stopped.wait().expect("stops");
+    ok(
+        directory.path(),
+        &format!("{options} --checkpoints part --resume --out part.npz --history part.json"),
+        0,
+    );
+    assert_eq!(fs::read(at("whole.npz")).expect("written"), fs::read(at("part.npz")).expect("written"));
+    let history = |name: &str| -> serde_json::Value {
+        let mut rows = serde_json::from_slice(&fs::read(at(name)).expect("written")).expect("JSON");
+        for row in serde_json::Value::as_array_mut(&mut rows).expect("rows") {
+            row.as_object_mut().expect("a row").remove("seconds");
+        }
+        rows
+    };
+    assert_eq!(history("whole.json"), history("part.json"));
+
+    let refused = |more: &str, text: &str| {
+        let found = lnz(directory.path(), &format!("{options} {more}"));
+        assert_eq!(found.status.code(), Some(2), "{more}");
+        let message = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert!(message.contains(text), "{more}: {message}");
+    };
+    refused("--checkpoints whole --out b.npz", "a training is kept there already");
+    refused("--checkpoints whole --resume --out b.npz", "nothing left to do after epoch 4");
+    refused("--checkpoints whole --resume --seed 2 --out b.npz", "seed was 1");
+    refused("--checkpoints whole --resume --no-track --out b.npz", "log Z was tracked");
+    refused("--checkpoints missing --resume --out b.npz", "missing/state.npz");
+    assert!(!at("missing").exists() && !at("b.npz").exists());
+
+    // The same machines, followed from their files.
+    let listed =
+        json(directory.path(), "track whole --data train.npy --walkers 128 --anchor-sweeps 65536 --json", 0);
+    for (epoch, (row, trained)) in
+        listed.as_array().expect("rows").iter().zip(whole["epochs"].as_array().expect("rows")).enumerate()
+    {
+        assert!(
+            row["checkpoint"]
+                .as_str()
+                .expect("a name")
+                .ends_with(&format!("epoch-000{}.safetensors", epoch + 1))
+        );
+        let [one, other] = [row, trained].map(|row| number(row, "/log_likelihood"));
+        let error = number(row, "/std_err").hypot(number(trained, "/log_z_std_err"));
+        assert!((one - other).abs() < 5.0 * error, "{one} and {other}, ± {error}");
+    }
+    ok(directory.path(), "track whole --out t.csv --plots tracked", 0);
+    assert!(at("tracked/learning.svg").exists() && at("t.csv").exists());
+}
+
+/// Spins that agree with their neighbours, found exactly, and early stopping.
+#[test]
+fn boltzmann_machines_are_trained_and_stop_early() {
+    let directory = temporary();
+    let at = |name: &str| directory.path().join(name);
+    let spins = |row: usize, column: usize| if (row >> (column / 2)) & 1 == 1 { 1.0 } else { -1.0 };
+    let data = Array2::from_shape_fn((64, 6), |(row, column)| spins(row, column));
+    let other = Array2::from_shape_fn((8, 6), |(row, column)| -spins(row, column + 2));
+    write_npy(&at("train.npy"), data.view().into_dyn()).expect("writable");
+    write_npy(&at("valid.npy"), other.view().into_dyn()).expect("writable");
+    let options =
+        "train boltzmann --data train.npy --learning-rate 0.2 --epochs 50 --batch-size 8 --weight-decay 0";
+    let found = json(directory.path(), &format!("{options} --out a.npz --json"), 0);
+    // Three pairs of equal spins, each pair up or down: ln 8 nats, and never quite.
+    let likelihood = number(&found, "/epochs/49/log_likelihood");
+    assert!(likelihood < -(8f64.ln()) && likelihood > -(8f64.ln()) - 0.1, "{likelihood}");
+    let exact = json(directory.path(), "evaluate a.npz --data train.npy --json", 0);
+    assert!((number(&exact, "/mean_log_likelihood") - likelihood).abs() < 1e-9);
+
+    let text = ok(directory.path(), &format!("{options} --valid valid.npy --patience 2 --out b.npz"), 0);
+    assert!(text.contains("where --valid was likeliest, and training stopped"), "{text}");
+    let kept = json(directory.path(), "evaluate b.npz --data valid.npy --json", 0);
+    let listed =
+        json(directory.path(), &format!("{options} --valid valid.npy --patience 2 --out b.npz --json"), 0);
+    let epoch = listed["kept"].as_u64().expect("an epoch") as usize;
+    let epochs = listed["epochs"].as_array().expect("rows");
+    assert_eq!(epochs.len(), epoch + 2);
+    let highest = number(&epochs[epoch - 1], "/valid_log_likelihood");
+    assert!((number(&kept, "/mean_log_likelihood") - highest).abs() < 1e-9);
 }
 
 /// Of more than two coordinates any two can be looked at, and no others.

@@ -7,7 +7,7 @@ use lnz::estimators::{Settings, Silent, by_name};
 use lnz::math::Stream;
 use lnz::models::{Boltzmann, Model, Rbm, Sampler, Units, downcast};
 use lnz::training::rbm::{self, Moments};
-use lnz::training::{Epoch, Negative, Schedule, Training, boltzmann};
+use lnz::training::{Arrays, Epoch, Negative, Schedule, Training, boltzmann};
 use ndarray::{Array1, Array2, array};
 use rand::RngExt;
 
@@ -185,7 +185,12 @@ fn bars_and_stripes_are_learnt_nearly_as_well_as_can_be() {
     assert!(reached <= best && reached > best - 0.15, "{reached}, at best {best}");
     assert_eq!(epochs.len(), 300);
     let error = |epoch: &Epoch| epoch.figure("reconstruction error").expect("told");
-    assert!(error(&epochs[299]) < 0.5 * error(&epochs[0]), "{} from {}", error(&epochs[299]), error(&epochs[0]));
+    assert!(
+        error(&epochs[299]) < 0.5 * error(&epochs[0]),
+        "{} from {}",
+        error(&epochs[299]),
+        error(&epochs[0])
+    );
     let rates = rbm.base_rates().expect("stored");
     assert!((rates - 701.0 / 1402.0).iter().all(|d| d.abs() < 1e-12), "{rates}");
 }
@@ -238,7 +243,7 @@ fn the_same_bits_on_any_number_of_threads_and_after_a_break() {
     }
     let settings = rbm::Settings { hidden: 4, ..rbm::Settings::default() };
     let resumed = |state| rbm::training(data.view(), &settings).expect("bits").resume(&state, 1);
-    let nothing = resumed(Default::default()).expect_err("nothing to go on from").to_string();
+    let nothing = resumed(Arrays::new()).expect_err("nothing to go on from").to_string();
     assert!(nothing.contains("the checkpoint has no `W`"), "{nothing}");
     let other = rbm::Settings { hidden: 5, ..settings.clone() };
     let state = rbm::training(data.view(), &other).expect("bits").state();
@@ -315,7 +320,10 @@ fn means_of_boltzmann_machines_differ_by_their_gradient() {
                     at(couplings, machine.fields().clone())
                 };
                 let difference = (moved(step) - moved(-step)) / (2.0 * step);
-                assert!((observed.pairs[[i, j]] - model.pairs[[i, j]] - difference).abs() < 1e-7, "J[{i}, {j}]");
+                assert!(
+                    (observed.pairs[[i, j]] - model.pairs[[i, j]] - difference).abs() < 1e-7,
+                    "J[{i}, {j}]"
+                );
             }
         }
     }
@@ -336,7 +344,8 @@ fn boltzmann_machines_are_found_exactly_and_by_chains() {
                 chains: 256,
                 gibbs_steps: 3,
             };
-            let (found, epochs) = trained::<Boltzmann>(boltzmann::training(data.view(), &settings).expect("valid"));
+            let (found, epochs) =
+                trained::<Boltzmann>(boltzmann::training(data.view(), &settings).expect("valid"));
             let reached = log_likelihood(&found, &data);
             assert!(reached > best - least && reached < best + 0.005, "{negative:?}: {reached} for {best}");
             assert_eq!(epochs[9].figure("energy gap").is_none(), negative.is_none());
@@ -348,8 +357,11 @@ fn boltzmann_machines_are_found_exactly_and_by_chains() {
 fn boltzmann_trainings_go_on_after_a_break() {
     let (_, data) = boltzmann_data(6, Units::Spins, 500);
     for negative in [Negative::Pcd, Negative::Cd, Negative::Exact] {
-        let settings =
-            boltzmann::Settings { schedule: schedule(3, 0.1), negative: Some(negative), ..Default::default() };
+        let settings = boltzmann::Settings {
+            schedule: schedule(3, 0.1),
+            negative: Some(negative),
+            ..Default::default()
+        };
         let make = || boltzmann::training(data.view(), &settings).expect("spins");
         let whole = trained::<Boltzmann>(make()).0;
         let mut first = make();
@@ -362,7 +374,8 @@ fn boltzmann_trainings_go_on_after_a_break() {
 #[test]
 fn bad_settings_and_data_are_named() {
     let data = bars_and_stripes(3, 100);
-    let refused = |settings: rbm::Settings| rbm::training(data.view(), &settings).expect_err("refused").to_string();
+    let refused =
+        |settings: rbm::Settings| rbm::training(data.view(), &settings).expect_err("refused").to_string();
     let small = rbm::Settings { hidden: 3, ..rbm::Settings::default() };
     assert!(refused(rbm::Settings { hidden: 0, ..small.clone() }).starts_with("--hidden 0: between 1"));
     assert!(refused(rbm::Settings { chains: 1 << 30, ..small.clone() }).starts_with("--chains 1073741824"));

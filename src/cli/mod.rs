@@ -28,6 +28,7 @@ mod progress;
 mod report;
 mod sample;
 mod table;
+mod track;
 mod train;
 mod verify;
 
@@ -57,6 +58,7 @@ enum Command {
     Report(report::Arguments),
     Sample(sample::Arguments),
     Train(train::Arguments),
+    Track(track::Arguments),
     Inspect(inspect::Arguments),
     List(list::Arguments),
 }
@@ -77,6 +79,7 @@ impl Arguments {
             Command::Report(arguments) => arguments.run(),
             Command::Sample(arguments) => arguments.options.truthful(arguments.run()),
             Command::Train(arguments) => arguments.run(),
+            Command::Track(arguments) => arguments.options.truthful(arguments.run()),
             Command::Inspect(arguments) => arguments.options.truthful(arguments.run()),
             Command::List(arguments) => arguments.run(),
         }

@@ -107,7 +107,8 @@ pub(crate) fn of_training(
     let settings = Settings { seed, budget: Some(DRAWN_SWEEPS), ..Settings::default() };
     // A figure less is no reason to fail after the work is done.
     let draws = sampling::draw(model, DRAWS, &settings, &Silent).map(|draws| draws.states);
-    let draws: Vec<Vec<f64>> = draws.iter().flat_map(|states| states.rows()).map(|row| row.to_vec()).collect();
+    let draws: Vec<Vec<f64>> =
+        draws.iter().flat_map(|states| states.rows()).map(|row| row.to_vec()).collect();
     let mut figures: Vec<Figure> = plots::of_training(stages).into_iter().collect();
     figures.extend(plots::of_model(model, log_z, &States { draws: &draws, data: Some(data), axes: None }));
     figures

@@ -1,5 +1,6 @@
 //! log Z of one model after another, such as the machine after each epoch of a training, by chains that follow them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
@@ -20,11 +21,12 @@ use crate::paths::Schedule;
 
 /// Variance of E′ − E over the data, at most, that one rung between two models may have: there the log-weights of chains that forget
 /// everything at each rung would spread by the square root of it over the rungs.
-const AIMED: f64 = 0.3;
+const AIMED: f64 = 1.0;
 /// Fewest rungs between two models: sweeps cost little there, and let chains move on.
 const LEAST_RUNGS: usize = 8;
-/// Fewest families, by ESS, that chains may descend from before they are annealed anew.
-const LEAST_FAMILIES: f64 = 64.0;
+/// Chains are annealed anew where the standard error has grown to this many times what annealing last gave, and to this many nats.
+const MOST_GROWN: f64 = 2.0;
+const TOLERATED: f64 = 0.25;
 
 /// How a [`Tracker`] follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +83,16 @@ pub enum Source {
     Followed,
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::Annealed => "annealed",
+            Self::Followed => "followed",
+        })
+    }
+}
+
 /// log Z of one model of the sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tracked {
@@ -116,6 +128,8 @@ pub struct Walked {
     pub starts: Vec<usize>,
     /// Models since then.
     pub age: usize,
+    /// The standard error that annealing gave then.
+    pub annealed_std_err: f64,
 }
 
 impl Walked {
@@ -141,7 +155,7 @@ impl Walked {
 /// taken from, which for an RBM of 784×500 and 128 chains is worth about a nat per update.)
 ///
 /// Errors are those of the families that descend from each start (Lee & Whiteley 2018, doi:10.1093/biomet/asy028), so the annealing's
-/// error is in them and later ones add to it. Where these families have become few (ESS below 64), after `every` models, or where the
+/// error is in them and later ones add to it. Where the standard error has come to twice what annealing gave (and 0.25 nats), after `every` models, or where the
 /// next model is so far that following it would take more rungs than annealing, chains are annealed anew, and
 /// [`Tracked::discrepancy`] says how far following was off.
 ///
@@ -225,7 +239,10 @@ impl Tracker {
         };
         let found = followed.as_ref().map(Walked::found);
         let (walked, source, followed) = match (followed, found) {
-            (Some(walked), Some((_, _, ess))) if ess >= LEAST_FAMILIES && walked.age < self.settings.every => {
+            (Some(walked), Some((_, std_err, _)))
+                if std_err <= TOLERATED.max(MOST_GROWN * walked.annealed_std_err)
+                    && walked.age < self.settings.every =>
+            {
                 (walked, Source::Followed, None)
             }
             (_, found) => {
@@ -259,7 +276,7 @@ impl Tracker {
             return Ok(None);
         }
         let schedule = Schedule::linear((rungs.ceil() as usize).max(LEAST_RUNGS));
-        let Walked { states, log_weights, starts, age } = walked;
+        let Walked { states, log_weights, starts, age, annealed_std_err } = walked;
         let resampling = Resampling::at_half(stream.child(u64::MAX));
         let pair = Pair { one: before, other: model };
         let walkers = Walkers { states, log_weights, starts };
@@ -270,6 +287,7 @@ impl Tracker {
             log_weights: arrived.weights.log().to_vec(),
             starts: arrived.starts,
             age: age + 1,
+            annealed_std_err,
         }))
     }
 
@@ -295,6 +313,12 @@ impl Tracker {
         let run = plan.anneal("annealing", stream.child(0), &mut phases)?;
         let log_z = plan.path.log_z_reference();
         let log_weights = run.weights.log().iter().map(|weight| weight + log_z).collect();
-        Ok(Walked { states: run.population.states(), log_weights, starts: run.starts, age: 0 })
+        Ok(Walked {
+            states: run.population.states(),
+            log_weights,
+            starts: run.starts,
+            age: 0,
+            annealed_std_err: run.families.std_err(),
+        })
     }
 }

@@ -65,25 +65,29 @@ impl Pair<'_> {
         if back {
             betas.reverse();
         }
-        let Walkers { mut states, log_weights: mut weights, mut starts } = walkers;
+        let Walkers { states, log_weights: mut weights, mut starts } = walkers;
         let chains = states.nrows();
         let mut rungs: Vec<Rung> = Vec::with_capacity(schedule.rungs());
         let mut counts = Counts::default();
-        let mut here = blend(self.one, self.other, betas[0])?;
+        let at = |beta: f64, states: ArrayView2<'_, f64>, stream: Stream| {
+            let path = paths::for_model(&blend(self.one, self.other, beta)?, None)?;
+            Population::adopt(path.as_ref(), states, stream)
+        };
+        let mut here = at(betas[0], states.view(), stream.child(0))?;
         for (k, &beta) in betas[1..].iter().enumerate() {
-            let stream = stream.child(k as u64);
-            let next = blend(self.one, self.other, beta)?;
             // Each rung's step comes right after it was reached on the way there, so right before it is left on the way back.
             if back {
-                states = step(&here, &states, 1, Move::Reversed, stream, &mut counts)?;
+                here.step(1.0, Move::Reversed);
             }
-            let mut gains = energies(&here, states.view());
+            let mut next = at(beta, here.states().view(), stream.child(k as u64 + 1))?;
+            let (before, after) = (here.log_density(&[1.0]), next.log_density(&[1.0]));
             // A chain that is where no weight is stays without.
-            gains.zip_mut_with(&energies(&next, states.view()), |here, next| {
-                *here = if *here == f64::INFINITY { f64::NEG_INFINITY } else { *here - next };
-            });
-            counts.energy_evaluations += 2 * chains as u64;
-            let gains = gains.to_vec();
+            let gain = |(&before, &after): (&f64, &f64)| {
+                if before == f64::NEG_INFINITY { before } else { after - before }
+            };
+            let gains: Vec<f64> = before.iter().zip(&after).map(gain).collect();
+            counts += here.counts();
+            here = next;
             paths::check(&gains, beta)?;
             let squares: Vec<f64> = gains.iter().map(|gain| 2.0 * gain).collect();
             let rung = accumulate(&mut weights, &gains, &squares, beta);
@@ -95,17 +99,16 @@ impl Pair<'_> {
             {
                 let old = LogWeights::new(std::mem::take(&mut weights));
                 let picks = systematic(&old.normalised(), chains, stream.child(k as u64));
-                states = states.select(Axis(0), &picks);
-                starts = picks.iter().map(|&pick| starts[pick]).collect();
+                starts = here.resample(&picks).into_iter().map(|ancestor| starts[ancestor]).collect();
                 weights = vec![old.log_mean(); chains];
             }
             if !back {
-                states = step(&next, &states, 1, Move::Forward, stream, &mut counts)?;
+                here.step(1.0, Move::Forward);
             }
-            here = next;
             monitor.advance(1);
         }
-        Ok((Walked { weights: LogWeights::new(weights), states, starts, rungs }, counts))
+        counts += here.counts();
+        Ok((Walked { weights: LogWeights::new(weights), states: here.states(), starts, rungs }, counts))
     }
 }
 

@@ -33,7 +33,7 @@ pub use model::{Loaded, ModelOptions, WeightsLayout, read_model};
 pub use record::RunRecord;
 pub use schedule::read_schedule;
 pub use tensors::{Tensor, Tensors, read_tensors};
-pub use write::{write_atomically, write_npy, write_model, write_npz, write_rbm};
+pub use write::{write_atomically, write_model, write_npy, write_npz, write_rbm};
 
 /// What a reader of bytes returns: the message of an [`Error::Format`](crate::Error::Format), to which the path is added once.
 type Parsed<T> = Result<T, String>;

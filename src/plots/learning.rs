@@ -22,15 +22,18 @@ pub struct Stage {
 }
 
 pub(super) fn figure(stages: &[Stage]) -> Option<Figure> {
-    let known: Vec<(&Stage, f64)> =
-        stages.iter().filter_map(|stage| Some((stage, stage.log_z?))).filter(|(_, z)| z.is_finite()).collect();
+    let known: Vec<(&Stage, f64)> = stages
+        .iter()
+        .filter_map(|stage| Some((stage, stage.log_z?)))
+        .filter(|(_, z)| z.is_finite())
+        .collect();
     let (last, _) = known.last()?;
     let names = ["training data", "validation data"];
     let curves: Vec<(usize, Vec<[f64; 3]>)> = (0..2)
         .map(|k| {
-            let points = known.iter().filter_map(|(stage, _)| {
-                Some([stage.at, stage.log_likelihoods[k]?, NORMAL * stage.std_err])
-            });
+            let points = known
+                .iter()
+                .filter_map(|(stage, _)| Some([stage.at, stage.log_likelihoods[k]?, NORMAL * stage.std_err]));
             (k, points.collect::<Vec<_>>())
         })
         .filter(|(_, points)| !points.is_empty())
@@ -43,7 +46,11 @@ pub(super) fn figure(stages: &[Stage]) -> Option<Figure> {
             let colour = if *k == 0 { Colour::Main } else { Colour::Other };
             lines(points, colour, names[*k])
         });
-        panels.push(Panel::wide(Axis::around("epoch", all.iter().map(|point| point[0])), y, series.collect()));
+        panels.push(Panel::wide(
+            Axis::around("epoch", all.iter().map(|point| point[0])),
+            y,
+            series.collect(),
+        ));
     }
     let points: Vec<[f64; 3]> =
         known.iter().map(|(stage, log_z)| [stage.at, *log_z, NORMAL * stage.std_err]).collect();
@@ -63,17 +70,15 @@ pub(super) fn figure(stages: &[Stage]) -> Option<Figure> {
     let reach = points.iter().flat_map(|[_, value, half]| [value - half, value + half]);
     let y = Axis::around("log Z (nats)", reach.chain(compared.iter().map(|(_, log_z, _)| *log_z)));
     panels.push(Panel::wide(Axis::around("epoch", points.iter().map(|point| point[0])), y, series));
-    let end = last.log_likelihoods.iter().flatten().last().map_or(String::new(), |value| {
-        let error = if last.std_err > 0.0 {
-            format!(" ± {}", significant(last.std_err, 2))
-        } else {
-            String::new()
-        };
-        format!(": {value:.2}{error} nats at the end")
+    let shown = last.log_likelihoods.iter().zip(names).filter_map(|(value, name)| Some(((*value)?, name)));
+    let end = shown.last().map_or(String::new(), |(value, name)| {
+        let error =
+            if last.std_err > 0.0 { format!(" ± {}", significant(last.std_err, 2)) } else { String::new() };
+        format!(": {value:.2}{error} nats an example of {name}")
     });
     Some(Figure {
         name: "learning",
-        title: format!("{} epochs{end}", known.len()),
+        title: format!("Up to epoch {}{end}", last.at),
         reading: "Good: likelihoods that rise and level off together, and points of following inside the band of log Z. Bad: \
                   validation data that fall while training data rise (too many epochs), or bands so wide that nothing is told."
             .into(),

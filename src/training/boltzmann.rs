@@ -100,7 +100,9 @@ impl Moments {
             return Err(Error::setting(
                 "--negative",
                 "exact",
-                format!("sums over 2^{dim} states are too many for a gradient; up to {MOST_BITS} units can be summed"),
+                format!(
+                    "sums over 2^{dim} states are too many for a gradient; up to {MOST_BITS} units can be summed"
+                ),
             ));
         }
         let low = if machine.units() == Units::Bits { 0.0 } else { -1.0 };
@@ -274,9 +276,8 @@ impl Learner for BoltzmannLearner<'_> {
 
     fn restore(&mut self, state: &Arrays) -> Result<()> {
         let dim = self.fields.len();
-        let values = |name, count| -> Result<Vec<f64>> {
-            Ok(stored(state, name, count)?.iter().copied().collect())
-        };
+        let values =
+            |name, count| -> Result<Vec<f64>> { Ok(stored(state, name, count)?.iter().copied().collect()) };
         let shaped = |values, rows| Array2::from_shape_vec((rows, dim), values).expect("as many as that");
         let couplings = shaped(values("J", dim * dim)?, dim);
         let fields = values("h", dim)?.into();

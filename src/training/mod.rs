@@ -45,7 +45,10 @@ pub struct Training<'a> {
 
 impl fmt::Debug for Training<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Training").field("schedule", &self.schedule).field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("Training")
+            .field("schedule", &self.schedule)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
     }
 }
 

@@ -21,12 +21,8 @@ pub enum Negative {
 
 impl Negative {
     /// All of them, by name.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("pcd", Self::Pcd),
-        ("cd", Self::Cd),
-        ("tempering", Self::Tempering),
-        ("exact", Self::Exact),
-    ];
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("pcd", Self::Pcd), ("cd", Self::Cd), ("tempering", Self::Tempering), ("exact", Self::Exact)];
 }
 
 impl fmt::Display for Negative {

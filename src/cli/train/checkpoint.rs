@@ -16,7 +16,7 @@ use super::history::Row;
 use crate::cli::arguments;
 
 /// The file to go on from.
-const STATE: &str = "state.npz";
+pub(in crate::cli) const STATE: &str = "state.npz";
 /// What the name of a model begins with.
 const MODEL: &str = "epoch-";
 
@@ -117,14 +117,16 @@ impl<'a> Checkpoints<'a> {
         let log = text(&record::to_json(&Log { made: self.made.clone(), rows: rows.to_vec() }));
         let mut arrays: Vec<(String, ArrayD<f64>)> =
             training.state().into_iter().map(|(name, array)| (format!("training.{name}"), array)).collect();
-        if let Some(Walked { states, log_weights, starts, age }) = tracker.and_then(Tracker::walked) {
+        if let Some(Walked { states, log_weights, starts, age, annealed_std_err }) =
+            tracker.and_then(Tracker::walked)
+        {
             let starts: Vec<f64> = starts.iter().map(|&start| start as f64).collect();
             let column = |values: &[f64]| ArrayView1::from(values).to_owned().into_dyn();
             arrays.extend([
                 ("tracker.states".to_owned(), states.clone().into_dyn()),
                 ("tracker.log_weights".to_owned(), column(log_weights)),
                 ("tracker.starts".to_owned(), column(&starts)),
-                ("tracker.age".to_owned(), column(&[*age as f64])),
+                ("tracker.annealed".to_owned(), column(&[*age as f64, *annealed_std_err])),
             ]);
         }
         arrays.push(("log".to_owned(), log));
@@ -141,11 +143,8 @@ impl<'a> Checkpoints<'a> {
     ) -> Result<(Training<'t>, Option<Tracker>, Vec<Row>)> {
         let path = self.state();
         let refuse = |message: String| Error::Format { path: path.clone(), message };
-        let mut arrays: Arrays = io::read_tensors(&path)?
-            .items
-            .into_iter()
-            .map(|tensor| (tensor.name, tensor.values))
-            .collect();
+        let mut arrays: Arrays =
+            io::read_tensors(&path)?.items.into_iter().map(|tensor| (tensor.name, tensor.values)).collect();
         let log = arrays.remove("log").as_ref().and_then(from_text);
         let log = log.ok_or_else(|| refuse("there is no log in it, so no training wrote it".into()))?;
         let Log { made, rows } = record::from_json(&log)
@@ -155,9 +154,9 @@ impl<'a> Checkpoints<'a> {
             return Err(arguments::setting("--resume", self.directory.display(), expected));
         }
         let part = |prefix: &str| -> Arrays {
-            let own = arrays.iter().filter_map(|(name, array)| {
-                Some((name.strip_prefix(prefix)?.to_owned(), array.clone()))
-            });
+            let own = arrays
+                .iter()
+                .filter_map(|(name, array)| Some((name.strip_prefix(prefix)?.to_owned(), array.clone())));
             own.collect()
         };
         let training = training.resume(&part("training."), rows.len())?;
@@ -172,11 +171,13 @@ impl<'a> Checkpoints<'a> {
             };
             let (values, log_weights) = (take("states")?, take("log_weights")?);
             let starts = take("starts")?.into_iter().map(|start| start as usize).collect();
-            let age = take("age")?.first().map_or(0, |age| *age as usize);
+            let [age, annealed_std_err] = take("annealed")?[..] else {
+                return Err(refuse("`tracker.annealed` is not what a training wrote".into()));
+            };
             let width = values.len() / log_weights.len().max(1);
             let states = ndarray::Array2::from_shape_vec((log_weights.len(), width), values);
             let states = states.map_err(|error| refuse(format!("`tracker.states`: {error}")))?;
-            Some(Walked { states, log_weights, starts, age })
+            Some(Walked { states, log_weights, starts, age: age as usize, annealed_std_err })
         };
         let tracker = tracker.resume(rows.len(), &training.model()?, walked)?;
         Ok((training, Some(tracker), rows))

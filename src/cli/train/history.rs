@@ -18,6 +18,8 @@ use crate::cli::table::{or_dash, table};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
     pub epoch: usize,
+    /// What the family tells of itself, by names with underscores.
+    #[serde(flatten)]
     pub figures: BTreeMap<String, f64>,
     pub log_z: Option<f64>,
     /// 0 where log Z is exact.
@@ -40,7 +42,11 @@ impl Row {
     ) -> Self {
         Self {
             epoch: epoch.number,
-            figures: epoch.figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            figures: epoch
+                .figures
+                .iter()
+                .map(|(name, value)| (name.replace([' ', '-'], "_"), *value))
+                .collect(),
             log_z: tracked.map(|tracked| tracked.log_z),
             log_z_std_err: tracked.map(|tracked| tracked.std_err),
             log_z_by: tracked.map(|tracked| tracked.source),
@@ -61,7 +67,7 @@ impl Row {
     fn columns(&self) -> Vec<(String, f64)> {
         let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
         let mut columns = vec![("epoch".to_owned(), self.epoch as f64)];
-        columns.extend(self.figures.iter().map(|(name, value)| (name.replace([' ', '-'], "_"), *value)));
+        columns.extend(self.figures.iter().map(|(name, value)| (name.clone(), *value)));
         let rest = [
             ("log_z", known(self.log_z)),
             ("log_z_std_err", known(self.log_z_std_err)),
@@ -89,15 +95,17 @@ impl Row {
 
 /// Rows as a table for a person.
 pub(super) fn lines(rows: &[Row]) -> String {
-    let figures: Vec<&str> = rows.iter().flat_map(|row| row.figures.keys()).map(String::as_str).collect();
+    let figures: Vec<String> =
+        rows.iter().take(1).flat_map(|row| row.figures.keys()).map(|name| name.replace('_', " ")).collect();
     let mut titles = vec!["epoch"];
-    titles.extend(&figures);
+    titles.extend(figures.iter().map(String::as_str));
     titles.extend(["log Z", "log-likelihood", "valid", "off", "seconds"]);
     let cells = |row: &Row| {
         let nats = |value: f64| format!("{value:.3}");
         let mut cells = vec![format!("{:>5}", row.epoch)];
         // As wide as the titles, because rows come one at a time.
-        cells.extend(row.figures.iter().map(|(name, value)| format!("{value:>width$.4}", width = name.len())));
+        cells
+            .extend(row.figures.iter().map(|(name, value)| format!("{value:>width$.4}", width = name.len())));
         let log_z = match (row.log_z, row.log_z_std_err) {
             (Some(log_z), Some(error)) if error > 0.0 => print::number(log_z, error),
             (log_z, _) => or_dash(log_z, nats),

@@ -24,8 +24,10 @@ use super::{Report, output, print};
 mod checkpoint;
 mod history;
 
+pub(super) use checkpoint::STATE;
+
 /// Rows of data over which the tracker judges how far models are from each other.
-const JUDGED: usize = 1000;
+pub(super) const JUDGED: usize = 1000;
 
 /// Fit a model to data by maximum likelihood
 ///
@@ -248,7 +250,12 @@ impl Common {
                 let expected = "the history needs another file than --out";
                 return Err(arguments::setting("--history", history.display(), expected).into());
             }
-            output::check("--history", history, &["csv", "npz", "json"], &[&inputs[..], &[&self.out]].concat())?;
+            output::check(
+                "--history",
+                history,
+                &["csv", "npz", "json"],
+                &[&inputs[..], &[&self.out]].concat(),
+            )?;
         }
         if let Some(directory) = &self.checkpoints {
             output::check_directory(directory, "--checkpoints")?;
@@ -268,7 +275,8 @@ impl Common {
             message: format!("{}: {error}", path.display()),
         };
         let train = io::read_data(&self.data, self.binarize)?;
-        let spaces: Vec<Space> = domains.iter().map(|domain| Space::new(train.ncols(), domain.clone())).collect();
+        let spaces: Vec<Space> =
+            domains.iter().map(|domain| Space::new(train.ncols(), domain.clone())).collect();
         let space = spaces.iter().find(|space| space.check(train.view()).is_ok()).unwrap_or(&spaces[0]);
         space.check(train.view()).map_err(|error| named(&self.data, error))?;
         let valid = self.valid.as_ref().map(|path| {
@@ -298,7 +306,7 @@ impl Common {
             let checkpoints = checkpoints.as_ref().expect("clap asks for them");
             (training, tracker, rows) = checkpoints.resume(training, tracker)?;
         } else if let Some(checkpoints) = &checkpoints {
-            checkpoints.begin().map_err(output::failed)?;
+            checkpoints.begin()?;
         }
         let begin = Instant::now();
         let before = rows.last().map_or(0.0, |row| row.seconds);
@@ -331,7 +339,8 @@ impl Common {
         drop(progress);
         let Some(model) = last else {
             let expected = format!("there is nothing left to do after epoch {}", rows.len());
-            return Err(arguments::setting("--resume", self.out.display(), expected).into());
+            let directory = self.checkpoints.as_deref().unwrap_or(&self.out);
+            return Err(arguments::setting("--resume", directory.display(), expected).into());
         };
         self.draw(&rows, &model, data)?;
         let text = if self.json {
@@ -351,8 +360,7 @@ impl Common {
         let Some(directory) = self.pictures.directory() else { return Ok(()) };
         let stages: Vec<_> = rows.iter().map(Row::stage).collect();
         let log_z = rows.last().and_then(|row| row.log_z).unwrap_or(0.0);
-        let figures =
-            super::pictures::of_training(&stages, model, log_z, data.train.view(), self.seed);
+        let figures = super::pictures::of_training(&stages, model, log_z, data.train.view(), self.seed);
         super::pictures::write(directory, "", &figures, super::pictures::Format::Svg)?;
         Ok(())
     }
@@ -401,13 +409,23 @@ impl Common {
                 ),
             ));
         }
-        if let Some(gap) = last.figures.get("energy gap") {
-            lines.push(("  energy gap", format!("{gap:.1} nats, mean energy of data less that of the chains")));
+        if let Some(gap) = last.figures.get("energy_gap") {
+            lines.push((
+                "  energy gap",
+                format!("{gap:.1} nats, mean energy of data less that of the chains"),
+            ));
         }
         lines.push(("  time", print::duration(rows[rows.len() - 1].seconds)));
-        let facts: Vec<String> =
-            model.facts().iter().map(|(name, value)| format!("{value} {name}")).collect();
-        format!("{}: {}, {}\n{}", self.out.display(), model.kind(), facts.join(", "), print::aligned(&lines))
+        // What is counted, such as units; other facts are not about its size.
+        let sizes = model.facts().into_iter().filter(|(_, value)| value.parse::<usize>().is_ok());
+        let sizes: Vec<String> = sizes.map(|(name, value)| format!("{value} {name}")).collect();
+        format!(
+            "{}: {} of {}\n{}",
+            self.out.display(),
+            model.kind(),
+            sizes.join(", "),
+            print::aligned(&lines)
+        )
     }
 
     fn to_json(&self, family: &'static str, settings: &impl Serialize, rows: &[Row]) -> String {

@@ -267,21 +267,18 @@ mod tests {
             let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Array1<f64>>();
             let (mu, lambda) = (double(&learner.centres.visible), double(&learner.centres.hidden));
             let of = |states: &Array2<f64>| Moments::of(&before, states.view(), None).expect("bits");
-            let (model, from_model) = match &learner.chains {
-                Some(chains) => {
-                    let states = chains.states();
-                    assert_eq!(states.nrows(), if negative == Negative::Cd { 90 } else { 100 });
-                    (of(&states), centred(&before, &states, &mu, &lambda))
-                }
-                None => {
-                    let (model, _) = Moments::of_model(&before).expect("few");
-                    let outer = |x: &Array1<f64>, y: &Array1<f64>| {
-                        x.view().insert_axis(Axis(1)).dot(&y.view().insert_axis(Axis(0)))
-                    };
-                    let centred = &model.weights - &outer(&mu, &model.hidden) - outer(&model.visible, &lambda)
-                        + outer(&mu, &lambda);
-                    (model, centred)
-                }
+            let (model, from_model) = if let Some(chains) = &learner.chains {
+                let states = chains.states();
+                assert_eq!(states.nrows(), if negative == Negative::Cd { 90 } else { 100 });
+                (of(&states), centred(&before, &states, &mu, &lambda))
+            } else {
+                let (model, _) = Moments::of_model(&before).expect("few");
+                let outer = |x: &Array1<f64>, y: &Array1<f64>| {
+                    x.view().insert_axis(Axis(1)).dot(&y.view().insert_axis(Axis(0)))
+                };
+                let centred = &model.weights - &outer(&mu, &model.hidden) - outer(&model.visible, &lambda)
+                    + outer(&mu, &lambda);
+                (model, centred)
             };
             let plain = &of(&data) - &model;
             let weights = centred(&before, &data, &mu, &lambda) - from_model;

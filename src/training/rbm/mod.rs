@@ -273,7 +273,8 @@ impl Learner for RbmLearner<'_> {
     }
 
     fn state(&self) -> Arrays {
-        let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Array1<f64>>().into_dyn();
+        let double =
+            |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Array1<f64>>().into_dyn();
         let mut state = Arrays::from([
             ("W".into(), self.machine.weights.mapv(f64::from).into_dyn()),
             ("b".into(), double(&self.machine.visible_bias)),

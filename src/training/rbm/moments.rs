@@ -81,7 +81,9 @@ impl Moments {
             return Err(Error::setting(
                 "--negative",
                 "exact",
-                format!("sums over 2^{few} states are too many for a gradient; a side of up to {MOST_BITS} units can be summed"),
+                format!(
+                    "sums over 2^{few} states are too many for a gradient; a side of up to {MOST_BITS} units can be summed"
+                ),
             ));
         }
         if rbm.hidden() <= rbm.visible() {
