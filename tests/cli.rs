@@ -776,6 +776,31 @@ fn trainings_go_on_to_the_same_bits() {
     assert!(at("tracked/learning.svg").exists() && at("t.csv").exists());
 }
 
+/// A network is trained, its log Z integrated, and read back by the options that the training names.
+#[test]
+fn networks_are_trained_and_read_back() {
+    let directory = temporary();
+    let data = Array2::from_shape_fn((400, 2), |(row, column)| {
+        let angle = row as f64;
+        if column == 0 { angle.sin() } else { 0.5 * angle.cos() }
+    });
+    write_npy(&directory.path().join("ring.npy"), data.view().into_dyn()).expect("writable");
+    let options =
+        "train network --data ring.npy --layers 16,16 --epochs 10 --learning-rate 0.01 --buffer 256";
+    let found = json(directory.path(), &format!("{options} --out a.npz --json"), 0);
+    assert_eq!(found["epochs"][9]["log_z_by"], "quadrature");
+    let likelihood = number(&found, "/epochs/9/log_likelihood");
+    assert!(likelihood > number(&found, "/epochs/0/log_likelihood") + 0.2, "{found}");
+    let text = ok(directory.path(), &format!("{options} --out b.npz"), 0);
+    let command = text.lines().find_map(|line| line.split_once("lnz evaluate ")).expect("named").1;
+    let evaluated = json(directory.path(), &format!("evaluate {command} --json"), 0);
+    assert!((number(&evaluated, "/mean_log_likelihood") - likelihood).abs() < 0.1, "{evaluated}");
+    let learnt = json(directory.path(), &format!("{options} --method noise-contrast --out c.npz --json"), 0);
+    let [learnt, true_one] =
+        ["log_Z_learnt", "log_z"].map(|name| number(&learnt, &format!("/epochs/9/{name}")));
+    assert!((learnt - true_one).abs() < 0.3, "{learnt} for {true_one}");
+}
+
 /// Spins that agree with their neighbours, found exactly, and early stopping.
 #[test]
 fn boltzmann_machines_are_trained_and_stop_early() {

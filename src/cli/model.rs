@@ -50,15 +50,32 @@ impl Choice {
 
 /// Where a model's states lie, as `--domain` says it.
 #[derive(Clone, Debug)]
-enum DomainChoice {
+pub(super) enum DomainChoice {
     Real,
     /// LO,HI for all coordinates, or for each.
     Box(Vec<f64>),
     Gaussian(f64, f64),
 }
 
+impl DomainChoice {
+    /// The base of a model of `dim` coordinates.
+    pub(super) fn base(&self, dim: usize) -> Base {
+        match self {
+            Self::Real => Base::Own,
+            Self::Gaussian(mean, standard_deviation) => {
+                Base::Normal { mean: *mean, standard_deviation: *standard_deviation }
+            }
+            Self::Box(ends) => {
+                let sides = if ends.len() == 2 { ends.repeat(dim) } else { ends.clone() };
+                let every = |first: usize| sides.iter().skip(first).step_by(2).copied().collect();
+                Base::Box { lower: every(0), upper: every(1) }
+            }
+        }
+    }
+}
+
 /// `real`, `box:-1,1` or `gaussian:0,1`.
-fn domain(text: &str) -> Result<DomainChoice, String> {
+pub(super) fn domain(text: &str) -> Result<DomainChoice, String> {
     let numbers = |list: &str| list.split(',').map(|word| finite(word).ok()).collect::<Option<Vec<f64>>>();
     let (name, list) = text.split_once(':').unwrap_or((text, ""));
     match (name, numbers(list)) {
@@ -282,17 +299,7 @@ impl Options {
         if let Some(recorded) = &self.recorded {
             return recorded.clone();
         }
-        let base = match &self.domain {
-            None | Some(DomainChoice::Real) => Base::Own,
-            Some(DomainChoice::Gaussian(mean, standard_deviation)) => {
-                Base::Normal { mean: *mean, standard_deviation: *standard_deviation }
-            }
-            Some(DomainChoice::Box(ends)) => {
-                let sides = if ends.len() == 2 { ends.repeat(dim) } else { ends.clone() };
-                let every = |first: usize| sides.iter().skip(first).step_by(2).copied().collect();
-                Base::Box { lower: every(0), upper: every(1) }
-            }
-        };
+        let base = self.domain.as_ref().map_or(Base::Own, |domain| domain.base(dim));
         Tilt { base, confinement: self.confine.unwrap_or(0.0) }
     }
 

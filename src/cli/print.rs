@@ -13,6 +13,15 @@ use serde::Serialize;
 use super::estimate::is_exact;
 use super::model::Source;
 
+/// A number with the error that log Z leaves in it: none where that is exact, a question mark where it is not known.
+pub(crate) fn tracked(value: f64, error: f64) -> String {
+    match error {
+        0.0 => format!("{value:.4}"),
+        error if error.is_finite() => number(value, error),
+        _ => format!("{value:.1} ± ?"),
+    }
+}
+
 /// Decimals of numbers without error.
 const EXACT: usize = 9;
 /// From here on numbers are powers of ten: their decimals are noise.

@@ -229,9 +229,7 @@ fn text(rows: &[Row]) -> String {
     let titles = ["checkpoint", "log Z", "by", "log-likelihood", "valid", "off"];
     let cells = |row: &Row| {
         let tracked = &row.tracked;
-        let nats = |value: f64| {
-            if tracked.std_err > 0.0 { print::number(value, tracked.std_err) } else { format!("{value:.4}") }
-        };
+        let nats = |value: f64| print::tracked(value, tracked.std_err);
         vec![
             row.checkpoint.clone(),
             nats(tracked.log_z),

@@ -124,8 +124,7 @@ pub(crate) fn gather(
 /// by which estimators are compared, leaves no room for it.
 fn integral(model: &Arc<dyn Model>, settings: &Settings, phases: &mut Phases<'_>) -> Result<Option<Answer>> {
     let space = model.space();
-    if space.values().is_some() || space.dim > 3 || settings.budget.is_some() || model.closed_form().is_some()
-    {
+    if space.values().is_some() || space.dim > 3 || settings.budget.is_some() {
         return Ok(None);
     }
     let budget = (phases.cost.counts.energy_evaluations / 10).clamp(20_000, 500_000);

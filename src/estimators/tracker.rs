@@ -11,9 +11,10 @@ use super::estimate::Direction;
 use super::monitor::{Monitor, Silent};
 use super::phases::Phases;
 use super::pilot::{self, Rounds};
-use super::quickest_exact;
+use super::quadrature::Quadrature;
 use super::settings::{LEAST_BUDGET, Settings};
 use super::walk::{Pair, Walkers, energies};
+use super::{Estimator, quickest_exact};
 use crate::error::{Error, Result};
 use crate::math::{LogWeights, Stream};
 use crate::models::Model;
@@ -22,8 +23,14 @@ use crate::paths::Schedule;
 /// Variance of E′ − E over the data, at most, that one rung between two models may have: there the log-weights of chains that forget
 /// everything at each rung would spread by the square root of it over the rungs.
 const AIMED: f64 = 1.0;
+/// Most dimensions in which log Z is integrated numerically.
+const MOST_INTEGRATED: usize = 2;
 /// Fewest rungs between two models: sweeps cost little there, and let chains move on.
 const LEAST_RUNGS: usize = 8;
+/// Fewest rungs of annealing.
+const LEAST_ANNEALED: f64 = 128.0;
+/// Fewest families, by ESS, whose spread tells a standard error.
+const LEAST_FAMILIES: f64 = 16.0;
 /// Chains are annealed anew where the standard error has grown to this many times what annealing last gave, and to this many nats.
 const MOST_GROWN: f64 = 2.0;
 const TOLERATED: f64 = 0.25;
@@ -34,7 +41,7 @@ const TOLERATED: f64 = 0.25;
 pub struct Tracking {
     /// Chains.
     pub chains: usize,
-    /// Sweeps of single chains that annealing them anew takes, pilots among them.
+    /// Sweeps of single chains that annealing them anew takes at most, pilots among them.
     pub anchor: u64,
     /// Models after which they are annealed anew, whatever they are worth.
     pub every: usize,
@@ -46,7 +53,7 @@ pub struct Tracking {
 
 impl Default for Tracking {
     fn default() -> Self {
-        Self { chains: 512, anchor: 1 << 19, every: 10, quick: 0.5, seed: 1 }
+        Self { chains: 1024, anchor: 1 << 22, every: 10, quick: 0.5, seed: 1 }
     }
 }
 
@@ -77,6 +84,8 @@ impl Tracking {
 pub enum Source {
     /// By an exact method.
     Exact,
+    /// By numerical integration, in up to two dimensions.
+    Quadrature,
     /// Chains were annealed from the reference of this model.
     Annealed,
     /// Chains followed from the model before.
@@ -87,6 +96,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Exact => "exact",
+            Self::Quadrature => "quadrature",
             Self::Annealed => "annealed",
             Self::Followed => "followed",
         })
@@ -98,7 +108,7 @@ impl fmt::Display for Source {
 pub struct Tracked {
     /// In nats.
     pub log_z: f64,
-    /// Its standard error; 0 where it is exact.
+    /// Its standard error; 0 where it is exact, infinite where chains descend from so few starts (ESS below 16) that it is not known.
     pub std_err: f64,
     /// How it was found.
     pub source: Source,
@@ -113,7 +123,8 @@ impl Tracked {
     #[must_use]
     pub fn discrepancy(&self) -> Option<f64> {
         let (log_z, std_err) = self.followed?;
-        Some((log_z - self.log_z) / std_err.hypot(self.std_err))
+        let both = std_err.hypot(self.std_err);
+        both.is_finite().then(|| (log_z - self.log_z) / both)
     }
 }
 
@@ -140,7 +151,10 @@ impl Walked {
 
     fn found(&self) -> (f64, f64, f64) {
         let families = self.families();
-        (families.log_mean(), families.std_err(), families.effective_sample_size())
+        let effective = families.effective_sample_size();
+        // With so few the spread of the families does not tell their mean's error: at worst it would say 1.
+        let std_err = if effective < LEAST_FAMILIES { f64::INFINITY } else { families.std_err() };
+        (families.log_mean(), std_err, effective)
     }
 }
 
@@ -159,7 +173,7 @@ impl Walked {
 /// next model is so far that following it would take more rungs than annealing, chains are annealed anew, and
 /// [`Tracked::discrepancy`] says how far following was off.
 ///
-/// On continuous spaces every model is annealed anew. No clock decides anything: the same models and settings give the same numbers.
+/// On continuous spaces log Z is integrated numerically in up to two dimensions, and beyond every model is annealed anew. No clock decides anything: the same models and settings give the same numbers.
 #[derive(Debug)]
 pub struct Tracker {
     settings: Tracking,
@@ -232,6 +246,19 @@ impl Tracker {
                 effective_sample_size: f64::INFINITY,
                 followed: None,
             });
+        }
+        let space = model.space();
+        if space.values().is_none() && space.dim <= MOST_INTEGRATED && self.settings.quick >= 0.0 {
+            let limits = Settings { max_time: f64::MAX, ..Settings::default() };
+            if let Ok(found) = Quadrature.estimate(model, &limits, &Silent) {
+                return Ok(Tracked {
+                    log_z: found.log_z,
+                    std_err: found.std_err.unwrap_or(0.0),
+                    source: Source::Quadrature,
+                    effective_sample_size: f64::INFINITY,
+                    followed: None,
+                });
+            }
         }
         let followed = match self.at.take() {
             Some((before, walked)) => self.walk(&before, model, walked, data, stream.child(0), monitor)?,
@@ -309,7 +336,12 @@ impl Tracker {
         };
         let mut phases = Phases::new(monitor);
         let rounds = |_: &dyn crate::paths::Path| Rounds { answer: 1.1, evidence: 0.0, resampled: true };
-        let plan = pilot::plan(model, &settings, rounds, &mut phases)?;
+        let mut plan = pilot::plan(model, &settings, rounds, &mut phases)?;
+        // A budget is spent whole, but what is easy needs less.
+        if let Some(last) = plan.records.last() {
+            let wanted = (last.rungs as f64 * last.log_weight_variance / AIMED).max(LEAST_ANNEALED);
+            plan.schedule = plan.schedule.with_rungs((wanted as usize).min(plan.schedule.rungs()));
+        }
         let run = plan.anneal("annealing", stream.child(0), &mut phases)?;
         let log_z = plan.path.log_z_reference();
         let log_weights = run.weights.log().iter().map(|weight| weight + log_z).collect();

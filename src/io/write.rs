@@ -14,7 +14,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::npy;
 use crate::error::{Error, Result};
-use crate::models::{Boltzmann, Model, Rbm, downcast, rbm::Units};
+use crate::models::network::Network;
+use crate::models::{Boltzmann, Model, Rbm, Tilted, downcast, rbm::Units};
 
 /// Writes `path` so that at no moment a partial file has that name: into a new file beside it, which is flushed to disk and renamed.
 /// On failure nothing is left behind and what was there stays. A symbolic link stays one; what is no regular file (a pipe,
@@ -113,13 +114,19 @@ fn put_npy(writer: &mut impl Write, array: &ArrayViewD<'_, f64>) -> io::Result<(
     array.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))
 }
 
-/// Writes a machine that was trained here: [`write_rbm`], or `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units.
+/// Writes a model that was trained here: [`write_rbm`]; `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units;
+/// the constants of a network by their names, without its base.
 ///
 /// # Errors
 /// As [`write_rbm`]; [`Error::Format`] for a model of another kind.
 pub fn write_model(path: &Path, model: &Arc<dyn Model>) -> Result<()> {
     if let Some(rbm) = downcast::<Rbm>(model) {
         return write_rbm(path, &rbm);
+    }
+    let inner =
+        downcast::<Tilted>(model).map_or_else(|| Arc::clone(model), |tilted| Arc::clone(tilted.model()));
+    if let Some(network) = downcast::<Network>(&inner) {
+        return write_arrays(path, &network.constants().collect::<Vec<_>>());
     }
     let Some(machine) = downcast::<Boltzmann>(model) else {
         return Err(format_error(path, format!("a model of kind {} is not written", model.kind())));
@@ -161,7 +168,7 @@ fn write_arrays(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)]) -> Result<(
     match extension.as_deref() {
         Some("npz") => write_npz(path, arrays),
         Some("safetensors") => write_safetensors(path, arrays),
-        _ => Err(format_error(path, "a machine is written to a file that ends in .npz or .safetensors")),
+        _ => Err(format_error(path, "a model is written to a file that ends in .npz or .safetensors")),
     }
 }
 

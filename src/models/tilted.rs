@@ -165,6 +165,12 @@ impl Tilted {
         Ok(Self { model, tilt, temperature: 1.0 })
     }
 
+    /// The model whose energy it has, without base and confinement.
+    #[must_use]
+    pub fn model(&self) -> &Arc<dyn Model> {
+        &self.model
+    }
+
     /// How it was made, whatever its temperature.
     #[must_use]
     pub fn tilt(&self) -> &Tilt {

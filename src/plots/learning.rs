@@ -70,8 +70,9 @@ pub(super) fn figure(stages: &[Stage]) -> Option<Figure> {
     let reach = points.iter().flat_map(|[_, value, half]| [value - half, value + half]);
     let y = Axis::around("log Z (nats)", reach.chain(compared.iter().map(|(_, log_z, _)| *log_z)));
     panels.push(Panel::wide(Axis::around("epoch", points.iter().map(|point| point[0])), y, series));
-    let shown = last.log_likelihoods.iter().zip(names).filter_map(|(value, name)| Some(((*value)?, name)));
-    let end = shown.last().map_or(String::new(), |(value, name)| {
+    let mut shown =
+        last.log_likelihoods.iter().zip(names).filter_map(|(value, name)| Some(((*value)?, name)));
+    let end = shown.next_back().map_or(String::new(), |(value, name)| {
         let error =
             if last.std_err > 0.0 { format!(" ± {}", significant(last.std_err, 2)) } else { String::new() };
         format!(": {value:.2}{error} nats an example of {name}")

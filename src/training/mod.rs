@@ -20,6 +20,7 @@ use crate::models::{Domain, Model, Space};
 
 pub mod boltzmann;
 mod negative;
+pub mod network;
 pub mod rbm;
 mod schedule;
 

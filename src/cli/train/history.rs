@@ -60,7 +60,8 @@ impl Row {
     /// How far following was off, in standard errors.
     fn discrepancy(&self) -> Option<f64> {
         let ((log_z, std_err), here, error) = (self.followed?, self.log_z?, self.log_z_std_err?);
-        Some((log_z - here) / std_err.hypot(error))
+        let both = std_err.hypot(error);
+        both.is_finite().then(|| (log_z - here) / both)
     }
 
     /// The columns of a file; what is not known is NaN.
@@ -101,18 +102,15 @@ pub(super) fn lines(rows: &[Row]) -> String {
     titles.extend(figures.iter().map(String::as_str));
     titles.extend(["log Z", "log-likelihood", "valid", "off", "seconds"]);
     let cells = |row: &Row| {
-        let nats = |value: f64| format!("{value:.3}");
+        let error = row.log_z_std_err.unwrap_or(0.0);
+        let nats = |value: f64| print::tracked(value, error);
         let mut cells = vec![format!("{:>5}", row.epoch)];
         // As wide as the titles, because rows come one at a time.
         cells
             .extend(row.figures.iter().map(|(name, value)| format!("{value:>width$.4}", width = name.len())));
-        let log_z = match (row.log_z, row.log_z_std_err) {
-            (Some(log_z), Some(error)) if error > 0.0 => print::number(log_z, error),
-            (log_z, _) => or_dash(log_z, nats),
-        };
-        cells.push(format!("{log_z:>16}"));
-        cells.push(format!("{:>14}", or_dash(row.log_likelihood, nats)));
-        cells.push(format!("{:>9}", or_dash(row.valid_log_likelihood, nats)));
+        cells.push(format!("{:>15}", or_dash(row.log_z, nats)));
+        cells.push(format!("{:>15}", or_dash(row.log_likelihood, nats)));
+        cells.push(format!("{:>15}", or_dash(row.valid_log_likelihood, nats)));
         cells.push(format!("{:>7}", row.discrepancy().map_or(String::new(), |z| format!("{z:+.1} SE"))));
         cells.push(format!("{:.1}", row.seconds));
         cells

@@ -7,16 +7,18 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use lnz::estimators::Monitor;
-use lnz::estimators::tracker::{Tracker, Tracking};
+use lnz::estimators::tracker::{Source, Tracker, Tracking};
 use lnz::io::{self, record::to_json};
-use lnz::models::{Domain, Model, Space};
-use lnz::training::{Epoch, Negative, Schedule, Training, boltzmann, rbm};
+use lnz::models::{Base, Domain, Model, Space, Tilt};
+use lnz::training::network::Activation;
+use lnz::training::{Epoch, Negative, Schedule, Training, boltzmann, network, rbm};
 use ndarray::{Array2, s};
 use serde::Serialize;
 
 use self::checkpoint::{Checkpoints, Made};
 use self::history::Row;
 use super::arguments::{self, Running};
+use super::model::{DomainChoice, domain};
 use super::pictures::Pictures;
 use super::progress::Progress;
 use super::{Report, output, print};
@@ -44,6 +46,7 @@ pub(crate) struct Arguments {
 enum Family {
     Rbm(RbmArguments),
     Boltzmann(BoltzmannArguments),
+    Network(NetworkArguments),
 }
 
 /// A restricted Boltzmann machine of bits
@@ -90,6 +93,50 @@ struct BoltzmannArguments {
     gibbs_steps: usize,
 }
 
+/// A perceptron as the energy of continuous data
+///
+/// Its density is exp(-E(x)) against a base, a normal or a box, so that Z exists. Parameters are moved by Adam. The file holds the layers
+/// as PyTorch names them, `0.weight`, `0.bias`, `2.weight`, …; what is printed at the end says how to read it.
+#[derive(Debug, Args)]
+struct NetworkArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Units of each hidden layer
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "128,128", value_parser = arguments::count)]
+    layers: Vec<usize>,
+    /// Function between layers: silu, softplus, tanh or relu
+    #[arg(long, value_name = "NAME", default_value = "silu", value_parser = activation)]
+    activation: Activation,
+    /// What the density is against: gaussian:MEAN,SD, or box:LO,HI (or LO,HI for each coordinate) [default: a normal of the data's mean
+    /// and twice their standard deviation]
+    #[arg(long, value_name = "DOMAIN", value_parser = domain, allow_hyphen_values = true)]
+    domain: Option<DomainChoice>,
+    /// persistent (maximum likelihood with chains that are kept), score-matching (of data with noise added) or noise-contrast
+    /// (against draws of the base, with log Z learnt)
+    #[arg(long, value_name = "NAME", default_value = "persistent", value_parser = method)]
+    method: network::Method,
+    /// Chains that are kept, from which each update takes as many as there are rows in a batch
+    #[arg(long, value_name = "N", default_value_t = network::Settings::default().buffer)]
+    buffer: usize,
+    /// Langevin steps of these per update
+    #[arg(long, value_name = "N", default_value_t = network::Settings::default().steps)]
+    steps: usize,
+    /// Standard deviation of the noise of score matching, as a share of the data's
+    #[arg(long, value_name = "SHARE", default_value_t = network::Settings::default().noise, allow_negative_numbers = true)]
+    noise: f64,
+    /// Draws of the base to a row of data, with noise contrast
+    #[arg(long, value_name = "N", default_value_t = network::Settings::default().contrasts)]
+    contrasts: usize,
+}
+
+fn activation(text: &str) -> Result<Activation, String> {
+    arguments::named(&Activation::NAMES, text)
+}
+
+fn method(text: &str) -> Result<network::Method, String> {
+    arguments::named(&network::Method::NAMES, text)
+}
+
 /// What is asked of every family.
 #[derive(Debug, Args)]
 struct Common {
@@ -125,15 +172,15 @@ struct Common {
     /// Rows of data to an update
     #[arg(long, value_name = "N", default_value_t = Schedule::default().batch_size)]
     batch_size: usize,
-    /// Learning rate of the first update
-    #[arg(long, value_name = "RATE", default_value_t = Schedule::default().learning_rate, allow_negative_numbers = true)]
-    learning_rate: f64,
+    /// Learning rate of the first update [default: 0.05, and 0.001 for networks]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
     /// Learning rate of the last update
     #[arg(long, value_name = "RATE", default_value_t = Schedule::default().final_learning_rate, allow_negative_numbers = true)]
     final_learning_rate: f64,
-    /// Pull of the weights towards 0
-    #[arg(long, value_name = "LAMBDA", default_value_t = Schedule::default().weight_decay, allow_negative_numbers = true)]
-    weight_decay: f64,
+    /// Pull of the weights towards 0 [default: 0.001, and 0 for networks]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
     /// Do not track log Z
     #[arg(long)]
     no_track: bool,
@@ -184,6 +231,7 @@ impl Arguments {
         match &self.family {
             Family::Rbm(arguments) => arguments.run(),
             Family::Boltzmann(arguments) => arguments.run(),
+            Family::Network(arguments) => arguments.run(),
         }
     }
 }
@@ -191,7 +239,7 @@ impl Arguments {
 impl RbmArguments {
     fn run(&self) -> Result<Report> {
         let settings = rbm::Settings {
-            schedule: self.common.schedule(),
+            schedule: self.common.schedule(&Schedule::default()),
             hidden: self.hidden,
             negative: self.negative,
             chains: self.chains,
@@ -201,14 +249,14 @@ impl RbmArguments {
         self.common.check(|| settings.check())?;
         let data = self.common.read(&[Domain::Bits])?;
         let training = rbm::training(data.train.view(), &settings)?;
-        self.common.run("rbm", training, settings.negative, &data, &settings)
+        self.common.run("rbm", training, &settings.negative.to_string(), "", &data, &settings)
     }
 }
 
 impl BoltzmannArguments {
     fn run(&self) -> Result<Report> {
         let settings = boltzmann::Settings {
-            schedule: self.common.schedule(),
+            schedule: self.common.schedule(&Schedule::default()),
             negative: self.negative,
             chains: self.chains,
             gibbs_steps: self.gibbs_steps,
@@ -217,7 +265,35 @@ impl BoltzmannArguments {
         let data = self.common.read(&[Domain::Bits, Domain::Spins])?;
         let training = boltzmann::training(data.train.view(), &settings)?;
         let negative = settings.negative_for(data.train.ncols());
-        self.common.run("boltzmann", training, negative, &data, &settings)
+        self.common.run("boltzmann", training, &negative.to_string(), "", &data, &settings)
+    }
+}
+
+impl NetworkArguments {
+    fn run(&self) -> Result<Report> {
+        let settings = network::Settings {
+            schedule: self.common.schedule(&network::Settings::default().schedule),
+            layers: self.layers.clone(),
+            activation: self.activation,
+            method: self.method,
+            buffer: self.buffer,
+            steps: self.steps,
+            noise: self.noise,
+            contrasts: self.contrasts,
+            ..network::Settings::default()
+        };
+        self.common.check(|| settings.check())?;
+        let data = self.common.read(&[Domain::Real])?;
+        let base = self.domain.as_ref().map_or(Base::Own, |domain| domain.base(data.train.ncols()));
+        if matches!(self.domain, Some(DomainChoice::Real)) {
+            let expected = "a network may have no integral over all real numbers; name a box or a normal, or leave it out";
+            return Err(arguments::setting("--domain", "real", expected).into());
+        }
+        let settings = network::Settings { base, ..settings };
+        let training = network::training(data.train.view(), &settings)?;
+        let tilt = Tilt { base: settings.base_for(data.train.view()), confinement: 0.0 };
+        let reading = format!(" --activation {} {tilt}", self.activation.name());
+        self.common.run("network", training, &settings.method.to_string(), &reading, &data, &settings)
     }
 }
 
@@ -228,13 +304,14 @@ struct Data {
 }
 
 impl Common {
-    fn schedule(&self) -> Schedule {
+    /// With the family's `defaults` for what was not said.
+    fn schedule(&self, defaults: &Schedule) -> Schedule {
         Schedule {
             epochs: self.epochs,
             batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
+            learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
             final_learning_rate: self.final_learning_rate,
-            weight_decay: self.weight_decay,
+            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
             seed: self.seed,
         }
     }
@@ -288,12 +365,13 @@ impl Common {
         Ok(Data { train, valid })
     }
 
-    /// The training, from its start or from where it was left.
+    /// The training, from its start or from where it was left; `reading` are the options with which its file is read.
     fn run(
         &self,
         family: &'static str,
         mut training: Training<'_>,
-        negative: Negative,
+        method: &str,
+        reading: &str,
         data: &Data,
         settings: &impl Serialize,
     ) -> Result<Report> {
@@ -346,7 +424,7 @@ impl Common {
         let text = if self.json {
             self.to_json(family, settings, &rows)
         } else {
-            self.to_text(&model, negative, data, &rows)
+            self.to_text(&model, method, reading, data, &rows)
         };
         Ok(Report::new(text))
     }
@@ -365,18 +443,30 @@ impl Common {
         Ok(())
     }
 
-    fn to_text(&self, model: &Arc<dyn Model>, negative: Negative, data: &Data, rows: &[Row]) -> String {
+    fn to_text(
+        &self,
+        model: &Arc<dyn Model>,
+        method: &str,
+        reading: &str,
+        data: &Data,
+        rows: &[Row],
+    ) -> String {
         let at = if self.patience.is_some() { best(rows) } else { rows.len() - 1 };
         let last = &rows[at];
         let mut lines = vec![
             ("  data", format!("{}, {} examples", self.data.display(), data.train.nrows())),
-            ("  method", format!("{negative}, {} epochs", rows.len())),
+            ("  method", format!("{method}, {} epochs", rows.len())),
         ];
         if self.patience.is_some() {
             let stopped = if rows.len() < self.epochs { ", and training stopped" } else { "" };
             lines.push(("  kept", format!("epoch {}, where --valid was likeliest{stopped}", last.epoch)));
         }
         match (last.log_likelihood, last.log_z, last.log_z_std_err) {
+            (Some(likelihood), Some(log_z), Some(_)) if last.log_z_by == Some(Source::Quadrature) => lines
+                .push((
+                    "  log-likelihood",
+                    format!("{likelihood:.3} nats per example (log Z = {log_z:.6}, by quadrature)"),
+                )),
             (Some(likelihood), Some(log_z), Some(0.0)) => lines.push((
                 "  log-likelihood",
                 format!("{likelihood:.3} nats per example (log Z = {log_z:.6}, exact)"),
@@ -385,24 +475,21 @@ impl Common {
                 "  log-likelihood",
                 format!(
                     "{} nats per example (log Z = {}, tracked)",
-                    print::number(likelihood, error),
-                    print::number(log_z, error)
+                    print::tracked(likelihood, error),
+                    print::tracked(log_z, error)
                 ),
             )),
             _ => {}
         }
         if let (Some(likelihood), Some(path)) = (last.valid_log_likelihood, &self.valid) {
-            let value = match last.log_z_std_err {
-                Some(error) if error > 0.0 => print::number(likelihood, error),
-                _ => format!("{likelihood:.3}"),
-            };
+            let value = print::tracked(likelihood, last.log_z_std_err.unwrap_or(0.0));
             lines.push(("  valid", format!("{value} nats per example of {}", path.display())));
         }
-        if last.log_z_std_err != Some(0.0) {
+        if last.log_z_std_err != Some(0.0) || !reading.is_empty() {
             lines.push((
                 "  for a verdict",
                 format!(
-                    "lnz evaluate {} --data {}{}",
+                    "lnz evaluate {}{reading} --data {}{}",
                     print::quoted(&self.out.display().to_string()),
                     print::quoted(&self.valid.as_ref().unwrap_or(&self.data).display().to_string()),
                     self.binarize.map_or(String::new(), |t| format!(" --binarize {t}"))

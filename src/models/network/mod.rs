@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView2};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, ArrayViewD};
 
 use super::{Domain, Gradient, Model, Space, Tempered};
 use crate::error::{Error, Result};
@@ -165,6 +165,12 @@ impl Network {
         let named = self.graph.constants.iter().zip(gradients);
         let named = named.filter_map(|(constant, gradient)| Some((constant.name.clone(), gradient?)));
         (energies, named.collect())
+    }
+
+    /// Every constant that was given a name, with its values.
+    pub fn constants(&self) -> impl Iterator<Item = (&str, ArrayViewD<'_, f64>)> {
+        let named = self.graph.constants.iter().filter(|constant| !constant.name.is_empty());
+        named.map(|constant| (constant.name.as_str(), constant.values.view()))
     }
 
     /// How many numbers its constants hold.
