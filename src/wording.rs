@@ -80,6 +80,22 @@ pub fn duration_of_log(log_seconds: f64) -> String {
     format!("{leading:.0}e{power:.0} years")
 }
 
+/// Text and numbers apart, so that names sort with `2` before `10`.
+#[must_use]
+pub fn natural(name: &str) -> Vec<(String, Option<u64>)> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (text, from_number) =
+            rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let ends = from_number.find(|c: char| !c.is_ascii_digit()).unwrap_or(from_number.len());
+        let (number, after) = from_number.split_at(ends);
+        parts.push((text.to_owned(), number.parse().ok()));
+        rest = after;
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +126,12 @@ mod tests {
             assert!(text.len() < 25, "{text}");
             assert_eq!(text.parse(), Ok(value));
         }
+    }
+
+    #[test]
+    fn numbers_in_names_sort_as_numbers() {
+        let mut names = ["net.10.", "net.2.", "net.0.", "a.", "net.2.1."];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["a.", "net.0.", "net.2.", "net.2.1.", "net.10."]);
     }
 }

@@ -1,6 +1,5 @@
 //! `lnz track`: log Z and the likelihood along a row of checkpoints.
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use lnz::estimators::tracker::{Tracked, Tracker};
 use lnz::io::{self, record::to_json};
 use lnz::models::Model;
 use lnz::plots::{self, Stage};
-use lnz::{Error, sampling};
+use lnz::{Error, sampling, wording};
 use ndarray::{Array2, s};
 use serde::Serialize;
 
@@ -150,7 +149,7 @@ impl Arguments {
                 files.push(path);
             }
         }
-        files.sort_by(|one, other| by_number(&one.to_string_lossy(), &other.to_string_lossy()));
+        files.sort_by_cached_key(|path| wording::natural(&path.to_string_lossy()));
         if files.is_empty() {
             let message = format!("holds no file that ends in .{}", EXTENSIONS.join(", ."));
             return Err(Error::Format { path: directory.clone(), message });
@@ -177,27 +176,6 @@ impl Arguments {
         }
         Ok(states)
     }
-}
-
-/// Names in order, runs of digits in them by their value.
-fn by_number(one: &str, other: &str) -> Ordering {
-    let parts = |name: &str| -> Vec<(String, u128)> {
-        let mut parts: Vec<(String, u128)> = vec![(String::new(), 0)];
-        let mut digits = false;
-        for character in name.chars() {
-            match character.to_digit(10) {
-                Some(digit) => {
-                    let last = &mut parts.last_mut().expect("never empty").1;
-                    *last = last.saturating_mul(10).saturating_add(digit.into());
-                }
-                None if digits => parts.push((character.to_string(), 0)),
-                None => parts.last_mut().expect("never empty").0.push(character),
-            }
-            digits = character.is_ascii_digit();
-        }
-        parts
-    };
-    parts(one).cmp(&parts(other)).then_with(|| one.cmp(other))
 }
 
 fn stage((number, row): (usize, &Row)) -> Stage {
@@ -240,16 +218,4 @@ fn text(rows: &[Row]) -> String {
         ]
     };
     table(&titles, &rows.iter().map(cells).collect::<Vec<_>>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_sorted_as_numbers() {
-        let mut names = ["epoch-10.npz", "epoch-9.npz", "epoch-1.npz", "a.npz", "epoch-09.npz"];
-        names.sort_by(|one, other| by_number(one, other));
-        assert_eq!(names, ["a.npz", "epoch-1.npz", "epoch-09.npz", "epoch-9.npz", "epoch-10.npz"]);
-    }
 }

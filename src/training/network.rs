@@ -561,7 +561,7 @@ impl Learner for NetworkLearner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estimators::{Estimator as _, Settings as Effort, Silent, by_name};
+    use crate::estimators::{Settings as Effort, Silent, by_name};
 
     /// Two normals of unequal weight in the plane.
     fn data(rows: usize) -> Array2<f64> {
@@ -597,8 +597,8 @@ mod tests {
                 }
                 learner.log_z.values.fill(0.7);
                 if let Some((parameter, index, by)) = moved {
-                    let parameter = learner.parameters.get_mut(parameter);
-                    let values = &mut parameter.map_or_else(|| &mut learner.log_z, |p| p).values;
+                    let parameter = learner.parameters.get_mut(parameter).unwrap_or(&mut learner.log_z);
+                    let values = &mut parameter.values;
                     values.as_slice_mut().expect("contiguous")[index] += by;
                 }
                 learner.update(&rows, 0.0).expect("updates");

@@ -7,6 +7,7 @@ use crate::io::Parsed;
 use crate::io::tensors::{Tensor, Tensors};
 use crate::models::network::{Function, Graph, Network, Output, Precision};
 use crate::models::{Domain, Model};
+use crate::wording;
 
 /// A layer's tensors.
 struct Layer<'a> {
@@ -94,33 +95,6 @@ fn layers(tensors: &Tensors) -> Parsed<Vec<Layer<'_>>> {
             tensors.summary()
         ));
     }
-    layers.sort_by_key(|(stem, _)| natural(stem));
+    layers.sort_by_key(|(stem, _)| wording::natural(stem));
     Ok(layers.into_iter().map(|(_, layer)| layer).collect())
-}
-
-/// Text and numbers apart, so that numbers sort as such.
-fn natural(name: &str) -> Vec<(String, Option<u64>)> {
-    let mut parts = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let (text, from_number) =
-            rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
-        let ends = from_number.find(|c: char| !c.is_ascii_digit()).unwrap_or(from_number.len());
-        let (number, after) = from_number.split_at(ends);
-        parts.push((text.to_owned(), number.parse().ok()));
-        rest = after;
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::natural;
-
-    #[test]
-    fn numbers_in_names_sort_as_numbers() {
-        let mut names = ["net.10.", "net.2.", "net.0.", "a.", "net.2.1."];
-        names.sort_by_key(|name| natural(name));
-        assert_eq!(names, ["a.", "net.0.", "net.2.", "net.2.1.", "net.10."]);
-    }
 }
