@@ -31,9 +31,11 @@ const LEAST_RUNGS: usize = 8;
 const LEAST_ANNEALED: f64 = 128.0;
 /// Fewest families, by ESS, whose spread tells a standard error.
 const LEAST_FAMILIES: f64 = 16.0;
-/// Chains are annealed anew where the standard error has grown to this many times what annealing last gave, and to this many nats.
+/// Chains are annealed anew where the standard error has grown to this many times what annealing last gave, and to this many nats, but
+/// not before so many models: a training that runs ahead of its chains would pay for annealing at every epoch.
 const MOST_GROWN: f64 = 2.0;
 const TOLERATED: f64 = 0.25;
+const LEAST_AGE: usize = 5;
 
 /// How a [`Tracker`] follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +55,7 @@ pub struct Tracking {
 
 impl Default for Tracking {
     fn default() -> Self {
-        Self { chains: 1024, anchor: 1 << 22, every: 10, quick: 0.5, seed: 1 }
+        Self { chains: 1024, anchor: 1 << 21, every: 10, quick: 0.5, seed: 1 }
     }
 }
 
@@ -169,7 +171,7 @@ impl Walked {
 /// taken from, which for an RBM of 784×500 and 128 chains is worth about a nat per update.)
 ///
 /// Errors are those of the families that descend from each start (Lee & Whiteley 2018, doi:10.1093/biomet/asy028), so the annealing's
-/// error is in them and later ones add to it. Where the standard error has come to twice what annealing gave (and 0.25 nats), after `every` models, or where the
+/// error is in them and later ones add to it. Where, after five models or more, the standard error has come to twice what annealing gave (and 0.25 nats), after `every` models, or where the
 /// next model is so far that following it would take more rungs than annealing, chains are annealed anew, and
 /// [`Tracked::discrepancy`] says how far following was off.
 ///
@@ -179,6 +181,7 @@ pub struct Tracker {
     settings: Tracking,
     /// How many models there were.
     count: usize,
+    renewed: bool,
     at: Option<(Arc<dyn Model>, Walked)>,
 }
 
@@ -189,7 +192,7 @@ impl Tracker {
     /// As [`Tracking::check`].
     pub fn new(settings: Tracking) -> Result<Self> {
         settings.check()?;
-        Ok(Self { settings, count: 0, at: None })
+        Ok(Self { settings, count: 0, renewed: false, at: None })
     }
 
     /// Goes on after `count` models, of which `model` was the last, with chains as they were then; `None` where its log Z was exact.
@@ -215,6 +218,11 @@ impl Tracker {
             self.at = Some((Arc::clone(model), walked));
         }
         Ok(self)
+    }
+
+    /// Has the chains annealed anew at the next model, whatever they are worth: for one whose log Z matters more than others'.
+    pub fn renew(&mut self) {
+        self.renewed = true;
     }
 
     /// The chains as they are; `None` where log Z of the last model was exact.
@@ -264,11 +272,14 @@ impl Tracker {
             Some((before, walked)) => self.walk(&before, model, walked, data, stream.child(0), monitor)?,
             None => None,
         };
+        let renewed = std::mem::take(&mut self.renewed);
         let found = followed.as_ref().map(Walked::found);
         let (walked, source, followed) = match (followed, found) {
             (Some(walked), Some((_, std_err, _)))
-                if std_err <= TOLERATED.max(MOST_GROWN * walked.annealed_std_err)
-                    && walked.age < self.settings.every =>
+                if !renewed
+                    && walked.age < self.settings.every
+                    && (walked.age < LEAST_AGE
+                        || std_err <= TOLERATED.max(MOST_GROWN * walked.annealed_std_err)) =>
             {
                 (walked, Source::Followed, None)
             }

@@ -394,6 +394,9 @@ impl Common {
         while !self.patient_enough(&rows)
             && let Some(epoch) = training.epoch(&progress)?
         {
+            if let Some(tracker) = tracker.as_mut().filter(|_| epoch.number == self.epochs) {
+                tracker.renew();
+            }
             let mut row = look(&epoch, data, tracker.as_mut(), &progress)?;
             row.seconds = before + begin.elapsed().as_secs_f64();
             rows.push(row);
