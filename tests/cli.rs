@@ -772,7 +772,8 @@ fn trainings_go_on_to_the_same_bits() {
         let error = number(row, "/std_err").hypot(number(trained, "/log_z_std_err"));
         assert!((one - other).abs() < 5.0 * error, "{one} and {other}, ± {error}");
     }
-    ok(directory.path(), "track whole --out t.csv --plots tracked", 0);
+    // Without data, and with the least effort.
+    ok(directory.path(), "track whole --out t.csv --plots tracked --walkers 128 --anchor-sweeps 65536", 0);
     assert!(at("tracked/learning.svg").exists() && at("t.csv").exists());
 }
 

@@ -26,6 +26,8 @@ use super::{Report, output, print};
 const EXTENSIONS: &[&str] = &["safetensors", "npz", "mat", "onnx"];
 /// Draws of each of two models that tell how far they are from each other, where there are no data.
 const DRAWS: usize = 256;
+/// Sweeps that drawing them takes at least.
+const LEAST_SWEEPS: u64 = 1 << 16;
 
 /// Estimate log Z of each of a row of checkpoints, and the likelihood of data along it
 ///
@@ -166,7 +168,7 @@ impl Arguments {
     ) -> Result<Array2<f64>, Error> {
         let settings = lnz::estimators::Settings {
             seed: self.seed,
-            budget: Some(self.following.settings(self.seed).anchor / 4),
+            budget: Some((self.following.settings(self.seed).anchor / 4).max(LEAST_SWEEPS)),
             ..Default::default()
         };
         let draw = |model| sampling::draw(model, DRAWS, &settings, progress).map(|draws| draws.states);
