@@ -13,6 +13,7 @@ use super::phases::Phases;
 use super::pilot::{self, Rounds};
 use super::quadrature::Quadrature;
 use super::settings::{LEAST_BUDGET, Settings};
+use super::verdict::doubts_about;
 use super::walk::{Pair, Walkers, energies};
 use super::{Estimator, quickest_exact};
 use crate::error::{Error, Result};
@@ -29,8 +30,6 @@ const MOST_INTEGRATED: usize = 2;
 const LEAST_RUNGS: usize = 8;
 /// Fewest rungs of annealing.
 const LEAST_ANNEALED: f64 = 128.0;
-/// Fewest families, by ESS, whose spread tells a standard error.
-const LEAST_FAMILIES: f64 = 16.0;
 /// Chains are annealed anew where the standard error has grown to this many times what annealing last gave, and to this many nats, but
 /// not before so many models: a training that runs ahead of its chains would pay for annealing at every epoch.
 const MOST_GROWN: f64 = 2.0;
@@ -110,7 +109,7 @@ impl fmt::Display for Source {
 pub struct Tracked {
     /// In nats.
     pub log_z: f64,
-    /// Its standard error; 0 where it is exact, infinite where chains descend from so few starts (ESS below 16) that it is not known.
+    /// Its standard error; 0 where it is exact or integrated, infinite where chains descend from too few starts for it to be known.
     pub std_err: f64,
     /// How it was found.
     pub source: Source,
@@ -153,10 +152,9 @@ impl Walked {
 
     fn found(&self) -> (f64, f64, f64) {
         let families = self.families();
-        let effective = families.effective_sample_size();
-        // With so few the spread of the families does not tell their mean's error: at worst it would say 1.
-        let std_err = if effective < LEAST_FAMILIES { f64::INFINITY } else { families.std_err() };
-        (families.log_mean(), std_err, effective)
+        let trusted = doubts_about(&families).is_empty();
+        let std_err = if trusted { families.std_err() } else { f64::INFINITY };
+        (families.log_mean(), std_err, families.effective_sample_size())
     }
 }
 
@@ -166,16 +164,18 @@ impl Walked {
 /// same chains walk along (1 − β) E + β E′, collect Σ E_{βk}(x) − E_{βk+1}(x), make a kernel step at each rung and are resampled where
 /// their ESS falls below N/2 (Jarzynski 1997, doi:10.1103/PhysRevLett.78.2690; along a training: Carbone, Hua, Coste &
 /// Vanden-Eijnden 2023, arXiv:2305.19414; Desjardins, Courville & Bengio 2011). The mean of the weights is unbiased for Z of every model
-/// on the way, given the models: which they are, and how many rungs lie between two of them, depends on the training and its data, but
-/// not on these chains. (Chains that also drive the training are not so: each update raises the energy at the very states that it was
-/// taken from, which for an RBM of 784×500 and 128 chains is worth about a nat per update.)
+/// that chains walk to, given the models: which they are, and how many rungs lie between two of them, depends on the training and its
+/// data, but not on these chains. (Chains that also drive the training are not so: each update raises the energy at the very states that
+/// it was taken from.) log Z itself is low on average, as in all annealing.
 ///
 /// Errors are those of the families that descend from each start (Lee & Whiteley 2018, doi:10.1093/biomet/asy028), so the annealing's
-/// error is in them and later ones add to it. Where, after five models or more, the standard error has come to twice what annealing gave (and 0.25 nats), after `every` models, or where the
-/// next model is so far that following it would take more rungs than annealing, chains are annealed anew, and
-/// [`Tracked::discrepancy`] says how far following was off.
+/// error is in them and later ones add to it; where these are too few or too unequal for an error bar to be trusted, as the verdict of an
+/// estimate judges it, the standard error is infinite. Chains are annealed anew where, after five models or more, the standard error has
+/// come to twice what annealing gave (and 0.25 nats), after `every` models, and where the next model is so far that following it would
+/// take more rungs than annealing; [`Tracked::discrepancy`] says how far following was off.
 ///
-/// On continuous spaces log Z is integrated numerically in up to two dimensions, and beyond every model is annealed anew. No clock decides anything: the same models and settings give the same numbers.
+/// On continuous spaces log Z is integrated numerically in up to two dimensions, and beyond every model is annealed anew. No clock
+/// decides anything: the same models and settings give the same numbers.
 #[derive(Debug)]
 pub struct Tracker {
     settings: Tracking,
@@ -259,6 +259,7 @@ impl Tracker {
         if space.values().is_none() && space.dim <= MOST_INTEGRATED && self.settings.quick >= 0.0 {
             let limits = Settings { max_time: f64::MAX, ..Settings::default() };
             if let Ok(found) = Quadrature.estimate(model, &limits, &Silent) {
+                self.at = None;
                 return Ok(Tracked {
                     log_z: found.log_z,
                     std_err: found.std_err.unwrap_or(0.0),

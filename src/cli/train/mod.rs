@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use lnz::estimators::Monitor;
-use lnz::estimators::tracker::{Source, Tracker, Tracking};
+use lnz::estimators::tracker::{Tracked, Tracker, Tracking};
 use lnz::io::{self, record::to_json};
 use lnz::models::{Base, Domain, Model, Space, Tilt};
 use lnz::training::network::Activation;
@@ -440,7 +440,7 @@ impl Common {
     fn draw(&self, rows: &[Row], model: &Arc<dyn Model>, data: &Data) -> Result<()> {
         let Some(directory) = self.pictures.directory() else { return Ok(()) };
         let stages: Vec<_> = rows.iter().map(Row::stage).collect();
-        let log_z = rows.last().and_then(|row| row.log_z).unwrap_or(0.0);
+        let log_z = rows.last().and_then(|row| row.tracked).map_or(0.0, |tracked| tracked.log_z);
         let figures = super::pictures::of_training(&stages, model, log_z, data.train.view(), self.seed);
         super::pictures::write(directory, "", &figures, super::pictures::Format::Svg)?;
         Ok(())
@@ -464,31 +464,19 @@ impl Common {
             let stopped = if rows.len() < self.epochs { ", and training stopped" } else { "" };
             lines.push(("  kept", format!("epoch {}, where --valid was likeliest{stopped}", last.epoch)));
         }
-        match (last.log_likelihood, last.log_z, last.log_z_std_err) {
-            (Some(likelihood), Some(log_z), Some(_)) if last.log_z_by == Some(Source::Quadrature) => lines
-                .push((
-                    "  log-likelihood",
-                    format!("{likelihood:.3} nats per example (log Z = {log_z:.6}, by quadrature)"),
-                )),
-            (Some(likelihood), Some(log_z), Some(0.0)) => lines.push((
+        if let (Some(likelihood), Some(tracked)) = (last.log_likelihood, last.tracked) {
+            let Tracked { log_z, std_err, source, .. } = tracked;
+            let [likelihood, log_z] = [likelihood, log_z].map(|value| print::tracked(value, std_err));
+            lines.push((
                 "  log-likelihood",
-                format!("{likelihood:.3} nats per example (log Z = {log_z:.6}, exact)"),
-            )),
-            (Some(likelihood), Some(log_z), Some(error)) => lines.push((
-                "  log-likelihood",
-                format!(
-                    "{} nats per example (log Z = {}, tracked)",
-                    print::tracked(likelihood, error),
-                    print::tracked(log_z, error)
-                ),
-            )),
-            _ => {}
+                format!("{likelihood} nats per example (log Z = {log_z}, {source})"),
+            ));
         }
         if let (Some(likelihood), Some(path)) = (last.valid_log_likelihood, &self.valid) {
-            let value = print::tracked(likelihood, last.log_z_std_err.unwrap_or(0.0));
+            let value = print::tracked(likelihood, last.error());
             lines.push(("  valid", format!("{value} nats per example of {}", path.display())));
         }
-        if last.log_z_std_err != Some(0.0) || !reading.is_empty() {
+        if last.tracked.is_none_or(|tracked| tracked.std_err != 0.0) || !reading.is_empty() {
             lines.push((
                 "  for a verdict",
                 format!(

@@ -192,14 +192,15 @@ impl<'a> RbmLearner<'a> {
     fn gather(&mut self, batch: &[usize]) {
         let (visible, hidden) = self.machine.weights.dim();
         self.batch.resize_with(batch.len().div_ceil(BLOCK), || Block::new(0, visible, hidden));
-        for (block, rows) in self.batch.iter_mut().zip(batch.chunks(BLOCK)) {
+        let data = self.data;
+        self.batch.par_iter_mut().zip(batch.par_chunks(BLOCK)).for_each(|(block, rows)| {
             if block.visible.nrows() != rows.len() {
                 *block = Block::new(rows.len(), visible, hidden);
             }
             for (mut row, &pick) in block.visible.rows_mut().into_iter().zip(rows) {
-                row.zip_mut_with(&self.data.row(pick), |x, &bit| *x = bit as f32);
+                row.zip_mut_with(&data.row(pick), |x, &bit| *x = bit as f32);
             }
-        }
+        });
     }
 
     fn rbm(&self) -> Result<Rbm> {
