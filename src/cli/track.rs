@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use lnz::estimators::tracker::{Tracked, Tracker};
 use lnz::io::{self, record::to_json};
-use lnz::models::Model;
+use lnz::models::{Model, energies};
 use lnz::plots::{self, Stage};
 use lnz::{Error, sampling, wording};
 use ndarray::{Array2, s};
@@ -112,7 +112,7 @@ impl Arguments {
             };
             let tracked = tracker.follow(&model, judges.view(), &progress)?;
             let likelihood = |rows: &Option<Array2<f64>>| {
-                Some(-model.energy(rows.as_ref()?.view()).mean()? - tracked.log_z)
+                Some(-energies(&*model, rows.as_ref()?.view()).mean()? - tracked.log_z)
             };
             rows.push(Row {
                 checkpoint: name,

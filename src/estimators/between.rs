@@ -15,11 +15,11 @@ use super::resampling::systematic;
 use super::settings::Settings;
 use super::tempering::Analysis;
 use super::verdict::doubts_about;
-use super::walk::{Pair, Walked, Walkers, energies, step};
+use super::walk::{Pair, Walked, Walkers, step};
 use super::warnings::Warning;
 use crate::error::{Error, Result};
 use crate::math::Stream;
-use crate::models::{Model, blend};
+use crate::models::{Model, blend, energies};
 use crate::paths::{Counts, Move, Schedule};
 
 /// Starts of a pilot, at most, and rungs of the first; each further one doubles them.
@@ -179,7 +179,7 @@ pub fn between(
 /// to visit (data, say): the variance of E′ − E, over the variance that walks aim at.
 #[must_use]
 pub fn rungs_needed(one: &Arc<dyn Model>, other: &Arc<dyn Model>, states: ArrayView2<'_, f64>) -> f64 {
-    let differences = energies(other, states) - energies(one, states);
+    let differences = energies(&**other, states) - energies(&**one, states);
     differences.var(1.0) / AIMED
 }
 

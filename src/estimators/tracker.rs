@@ -14,11 +14,11 @@ use super::pilot::{self, Rounds};
 use super::quadrature::Quadrature;
 use super::settings::{LEAST_BUDGET, Settings};
 use super::verdict::doubts_about;
-use super::walk::{Pair, Walkers, energies};
+use super::walk::{Pair, Walkers};
 use super::{Estimator, quickest_exact};
 use crate::error::{Error, Result};
 use crate::math::{LogWeights, Stream};
-use crate::models::Model;
+use crate::models::{Model, energies};
 use crate::paths::Schedule;
 
 /// Variance of E′ − E over the data, at most, that one rung between two models may have: there the log-weights of chains that forget
@@ -308,7 +308,7 @@ impl Tracker {
             return Ok(None);
         }
         // Data are no chains: what they decide leaves weights unbiased.
-        let variance = (energies(model, data) - energies(before, data)).var(1.0);
+        let variance = (energies(&**model, data) - energies(&**before, data)).var(1.0);
         let most = self.settings.anchor as f64 / self.settings.chains as f64;
         let rungs = variance / AIMED;
         if rungs.is_nan() || rungs > most {

@@ -4,18 +4,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{ArrayView2, Axis};
-use rayon::prelude::*;
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::estimators::Estimate;
 use crate::math::{log_sum_exp, statistics};
-use crate::models::Model;
+use crate::models::{Model, energies};
 use crate::wording::{decimals, number};
-
-/// Rows whose energies are computed together: a model's temporary arrays stay small, whatever the data's size.
-const BATCH: usize = 256;
 
 /// Largest size of a log Z: sums of log p over examples stay within f64, which ends at 1.8·10³⁰⁸.
 const LARGEST: f64 = 1e298;
@@ -146,9 +142,7 @@ pub fn evaluate(model: &Arc<dyn Model>, data: ArrayView2<'_, f64>, log_z: &LogZ)
         return Err(Error::data("there are no examples to evaluate"));
     }
     model.space().check(data)?;
-    let batches: Vec<_> = data.axis_chunks_iter(Axis(0), BATCH).collect();
-    let energies: Vec<f64> =
-        batches.into_par_iter().flat_map_iter(|batch| model.energy(batch).into_iter()).collect();
+    let energies = energies(&**model, data);
     if let Some(row) = energies.iter().position(|e| e.is_nan() || *e == f64::NEG_INFINITY) {
         return Err(Error::data(format!(
             "the energy of row {row} is {}; an energy must be finite or +inf",
@@ -283,7 +277,7 @@ mod tests {
     fn probabilities_above_one_prove_log_z_too_low() {
         let model = builtin::parse("ref:rbm?visible=10&hidden=4&scale=1").expect("valid");
         let states = all_bits(10);
-        let twice = ndarray::concatenate![Axis(0), states, states];
+        let twice = ndarray::concatenate![ndarray::Axis(0), states, states];
         let truth = log_sum_exp(&model.energy(states.view()).mapv(|e| -e).to_vec());
         let found = |value: f64, std_err: f64, data: &Array2<f64>| {
             let log_z = LogZ::new(value, std_err, "given").expect("finite");

@@ -10,7 +10,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ mod blend;
 pub mod boltzmann;
 pub mod builtin;
 #[cfg(test)]
-mod checks;
+pub(crate) mod checks;
 pub mod command;
 pub mod function;
 pub mod funnel;
@@ -64,6 +65,9 @@ pub use shells::Shells;
 pub use student_mixture::StudentMixture;
 pub use tempered::Tempered;
 pub use tilted::{Base, Tilt, Tilted};
+
+/// Rows whose energies are computed together: a model's temporary arrays stay small, whatever the number of states.
+const BATCH: usize = 256;
 
 /// What each coordinate of a state may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -268,6 +272,14 @@ pub trait Model: Any + Send + Sync + fmt::Debug {
     fn toward(&self, _other: &Arc<dyn Model>, _share: f64) -> Option<Arc<dyn Model>> {
         None
     }
+}
+
+/// E of every row of `states`, as [`Model::energy`] gives it, over the threads of the current rayon pool.
+#[must_use]
+pub fn energies(model: &dyn Model, states: ArrayView2<'_, f64>) -> Array1<f64> {
+    let batches: Vec<_> = states.axis_chunks_iter(Axis(0), BATCH).collect();
+    let parts: Vec<Array1<f64>> = batches.into_par_iter().map(|batch| model.energy(batch)).collect();
+    parts.into_iter().flatten().collect()
 }
 
 /// A model that knows ∇E.

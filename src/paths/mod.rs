@@ -231,6 +231,22 @@ type Builder = fn(&Arc<dyn Model>, Option<ArrayView2<'_, f64>>) -> Option<Result
 /// Paths made for particular models; the first that takes a model serves it.
 const FAST: &[Builder] = &[rbm::for_model, ising::for_model, pairwise::for_model];
 
+/// Chains at `states` on the family of models with energies (1 − β) E + β E′, where there is one made for the two: on others, a path to
+/// [`blend`](crate::models::blend) serves at each β.
+///
+/// # Errors
+/// As [`Population::adopt`].
+pub(crate) fn between(
+    one: &Arc<dyn Model>,
+    other: &Arc<dyn Model>,
+    states: ArrayView2<'_, f64>,
+    stream: Stream,
+) -> Result<Option<Population>> {
+    let Some(bridge) = rbm::Bridge::new(one, other).map(Arc::new) else { return Ok(None) };
+    let adopt = |rows: ArrayView2<'_, f64>, stream| bridge.adopt(rows, stream);
+    Population::of_blocks(states, 64, stream, adopt).map(Some)
+}
+
 /// The best path for `model`, its reference fitted to `data` (rows of the model's space) where given.
 ///
 /// # Errors

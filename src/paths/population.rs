@@ -44,11 +44,21 @@ impl Population {
     /// # Errors
     /// As [`Path::adopt`].
     pub fn adopt(path: &dyn Path, states: ArrayView2<'_, f64>, stream: Stream) -> Result<Self> {
-        let block = path.block_size(states.nrows());
+        let adopt = |rows: ArrayView2<'_, f64>, stream| path.adopt(rows, stream);
+        Self::of_blocks(states, path.block_size(states.nrows()), stream, adopt)
+    }
+
+    /// Blocks of up to `block` chains each that `adopt` puts at given states.
+    pub(super) fn of_blocks(
+        states: ArrayView2<'_, f64>,
+        block: usize,
+        stream: Stream,
+        adopt: impl Fn(ArrayView2<'_, f64>, Stream) -> Result<Box<dyn Ensemble>>,
+    ) -> Result<Self> {
         let blocks = states
             .axis_chunks_iter(Axis(0), block)
             .enumerate()
-            .map(|(i, rows)| path.adopt(rows, stream.child(i as u64)))
+            .map(|(i, rows)| adopt(rows, stream.child(i as u64)))
             .collect::<Result<_>>()?;
         Ok(Self { blocks, chains: states.nrows(), block, gone: Counts::default() })
     }

@@ -11,7 +11,7 @@ use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Data;
+use super::common::Data;
 use super::history::Row;
 use crate::cli::arguments;
 

@@ -185,7 +185,7 @@ impl RbmBlock {
 }
 
 /// `out` = offsets + the product of every row of bits, (rows, outputs).
-fn all_products<T: Fixed>(
+pub(super) fn all_products<T: Fixed>(
     matrix: &BitMatrix<T>,
     bits: &[Quads],
     sums: &mut Sums<T>,
@@ -199,13 +199,13 @@ fn all_products<T: Fixed>(
 }
 
 /// Chain `chain` of rows of `length` bits.
-fn row_of(rows: &[Quads], length: usize, chain: usize) -> &[Quads] {
+pub(super) fn row_of(rows: &[Quads], length: usize, chain: usize) -> &[Quads] {
     let tiles = bits::tiles(length);
     &rows[chain * tiles..][..tiles]
 }
 
 /// Chain `chain` of rows of `length` bits.
-fn row_mut(rows: &mut [Quads], length: usize, chain: usize) -> &mut [Quads] {
+pub(super) fn row_mut(rows: &mut [Quads], length: usize, chain: usize) -> &mut [Quads] {
     let tiles = bits::tiles(length);
     &mut rows[chain * tiles..][..tiles]
 }
@@ -347,6 +347,6 @@ impl Ensemble for RbmBlock {
     }
 }
 
-fn swap_rows(a: &mut Array2<f32>, b: &mut Array2<f32>, row: usize) {
+pub(super) fn swap_rows(a: &mut Array2<f32>, b: &mut Array2<f32>, row: usize) {
     ndarray::Zip::from(a.row_mut(row)).and(b.row_mut(row)).for_each(std::mem::swap);
 }

@@ -12,9 +12,11 @@ use crate::models::rbm::{Rbm, softplus};
 use crate::models::{GaussianRbm, Model, Space, downcast};
 
 mod block;
+mod bridge;
 mod rounding;
 
 use block::RbmBlock;
+pub(super) use bridge::Bridge;
 
 /// log f_β(v) = (1−β) r₀(v) + β r₁(v) + Σⱼ softplus(β aⱼ), a = c + vW (Salakhutdinov & Murray 2008, doi:10.1145/1390156.1390266).
 ///
