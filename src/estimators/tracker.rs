@@ -35,6 +35,8 @@ const LEAST_ANNEALED: f64 = 128.0;
 const MOST_GROWN: f64 = 2.0;
 const TOLERATED: f64 = 0.25;
 const LEAST_AGE: usize = 5;
+/// How many times the sweeps a model gets whose log Z matters more than others'.
+const RENEWAL: u64 = 4;
 
 /// How a [`Tracker`] follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -220,7 +222,8 @@ impl Tracker {
         Ok(self)
     }
 
-    /// Has the chains annealed anew at the next model, whatever they are worth: for one whose log Z matters more than others'.
+    /// Has the chains annealed anew at the next model, whatever they are worth, and with four times the sweeps: for one whose log Z
+    /// matters more than others'.
     pub fn renew(&mut self) {
         self.renewed = true;
     }
@@ -285,7 +288,8 @@ impl Tracker {
                 (walked, Source::Followed, None)
             }
             (_, found) => {
-                let walked = self.anneal(model, data, stream.child(1), monitor)?;
+                let sweeps = self.settings.anchor * if renewed { RENEWAL } else { 1 };
+                let walked = self.anneal(model, data, sweeps, stream.child(1), monitor)?;
                 (walked, Source::Annealed, found.map(|(log_z, std_err, _)| (log_z, std_err)))
             }
         };
@@ -335,12 +339,13 @@ impl Tracker {
         &self,
         model: &Arc<dyn Model>,
         data: ArrayView2<'_, f64>,
+        sweeps: u64,
         stream: Stream,
         monitor: &dyn Monitor,
     ) -> Result<Walked> {
         use rand::RngExt;
         let settings = Settings {
-            budget: Some(self.settings.anchor),
+            budget: Some(sweeps),
             chains: Some(self.settings.chains),
             seed: stream.generator().random(),
             data: Some(data.to_owned()),

@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipWriter};
 use super::npy;
 use crate::error::{Error, Result};
 use crate::models::network::Network;
-use crate::models::{Boltzmann, Model, Rbm, Tilted, downcast, rbm::Units};
+use crate::models::{Boltzmann, GaussianRbm, Model, Rbm, Tilted, downcast, rbm::Units};
 
 /// Writes `path` so that at no moment a partial file has that name: into a new file beside it, which is flushed to disk and renamed.
 /// On failure nothing is left behind and what was there stays. A symbolic link stays one; what is no regular file (a pipe,
@@ -114,7 +114,7 @@ fn put_npy(writer: &mut impl Write, array: &ArrayViewD<'_, f64>) -> io::Result<(
     array.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))
 }
 
-/// Writes a model that was trained here: [`write_rbm`]; `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units;
+/// Writes a model that was trained here: [`write_rbm`]; the same with `sigma` of a Gaussian one, W divided by σ² in its energy; `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units;
 /// the constants of a network by their names, without its base.
 ///
 /// # Errors
@@ -127,6 +127,9 @@ pub fn write_model(path: &Path, model: &Arc<dyn Model>) -> Result<()> {
         downcast::<Tilted>(model).map_or_else(|| Arc::clone(model), |tilted| Arc::clone(tilted.model()));
     if let Some(network) = downcast::<Network>(&inner) {
         return write_arrays(path, &network.constants().collect::<Vec<_>>());
+    }
+    if let Some(rbm) = downcast::<GaussianRbm>(model) {
+        return write_gaussian_rbm(path, &rbm);
     }
     let Some(machine) = downcast::<Boltzmann>(model) else {
         return Err(format_error(path, format!("a model of kind {} is not written", model.kind())));
@@ -159,6 +162,19 @@ pub fn write_rbm(path: &Path, rbm: &Rbm) -> Result<()> {
     if rbm.units() == Units::Spins {
         arrays.push(("spins", spins.view().into_dyn()));
     }
+    write_arrays(path, &arrays)
+}
+
+/// As [`write_rbm`], with `sigma` and W as [`Convention::Cho`](crate::models::gaussian_rbm::Convention::Cho) has it.
+fn write_gaussian_rbm(path: &Path, rbm: &GaussianRbm) -> Result<()> {
+    let sigma = rbm.sigma();
+    let weights = rbm.scaled_weights() * &sigma.mapv(|s| s * s).insert_axis(Axis(1));
+    let arrays = [
+        ("W", weights.view().into_dyn()),
+        ("b", rbm.visible_bias().view().into_dyn()),
+        ("c", rbm.hidden_bias().view().into_dyn()),
+        ("sigma", sigma.view().into_dyn()),
+    ];
     write_arrays(path, &arrays)
 }
 

@@ -37,7 +37,7 @@ impl BoltzmannArguments {
             gibbs_steps: self.gibbs_steps,
         };
         self.common.check(|| settings.check())?;
-        let data = self.common.read(&[Domain::Bits, Domain::Spins])?;
+        let data = self.common.read(&[Domain::Bits, Domain::Spins], "")?;
         let training = boltzmann::training(data.train.view(), &settings)?;
         let negative = settings.negative_for(data.train.ncols());
         Fit {

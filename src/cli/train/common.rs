@@ -152,10 +152,10 @@ impl Common {
         Ok(settings()?)
     }
 
-    /// Rows that lie in the first of `domains` that holds the training data.
-    pub(super) fn read(&self, domains: &[Domain]) -> Result<Data> {
+    /// Rows that lie in the first of `domains` that holds the training data; `hint` ends the error where none does.
+    pub(super) fn read(&self, domains: &[Domain], hint: &str) -> Result<Data> {
         let named = |path: &Path, error: lnz::Error| lnz::Error::Data {
-            message: format!("{}: {error}", path.display()),
+            message: format!("{}: {error}{hint}", path.display()),
         };
         let train = io::read_data(&self.data, self.binarize)?;
         let spaces: Vec<Space> =

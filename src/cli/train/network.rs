@@ -68,7 +68,7 @@ impl NetworkArguments {
             ..network::Settings::default()
         };
         self.common.check(|| settings.check())?;
-        let data = self.common.read(&[Domain::Real])?;
+        let data = self.common.read(&[Domain::Real], "")?;
         let base = self.domain.as_ref().map_or(Base::Own, |domain| domain.base(data.train.ncols()));
         if matches!(self.domain, Some(DomainChoice::Real)) {
             let expected = "a network may have no integral over all real numbers; name a box or a normal, or leave it out";

@@ -3,15 +3,17 @@
 use anyhow::Result;
 use clap::Args;
 use lnz::models::Domain;
-use lnz::training::{Negative, Schedule, rbm};
+use lnz::training::rbm::{self, Visible};
+use lnz::training::{Negative, Schedule};
 
-use super::super::Report;
+use super::super::{Report, arguments};
 use super::common::{Common, negative};
 use super::fit::Fit;
 
-/// A restricted Boltzmann machine of bits
+/// A restricted Boltzmann machine of bits, or with real visible units
 ///
-/// Gradients are centred (arXiv:1311.1354), the learning rate falls linearly.
+/// Gradients are centred (arXiv:1311.1354), the learning rate falls linearly. Real data are trained column by column in units of their
+/// mean and standard deviation; the file holds the machine of the data as they are.
 #[derive(Debug, Args)]
 pub(super) struct RbmArguments {
     #[command(flatten)]
@@ -19,6 +21,12 @@ pub(super) struct RbmArguments {
     /// Hidden units
     #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().hidden)]
     hidden: usize,
+    /// Visible units: bernoulli (bits) or gaussian (real numbers)
+    #[arg(long, value_name = "KIND", value_parser = visible, default_value = "bernoulli")]
+    visible: Visible,
+    /// Least standard deviation of a gaussian unit given the hidden ones, as a share of its column's
+    #[arg(long, value_name = "SHARE", default_value_t = rbm::Settings::default().least_sigma, allow_negative_numbers = true)]
+    least_sigma: f64,
     /// Means under the model: pcd (persistent chains), cd (chains from the batch), tempering (persistent chains that exchange with
     /// others at lower beta) or exact (up to 20 units on the smaller side)
     #[arg(long, value_name = "NAME", value_parser = negative, default_value = "pcd")]
@@ -34,18 +42,28 @@ pub(super) struct RbmArguments {
     temperatures: usize,
 }
 
+fn visible(text: &str) -> Result<Visible, String> {
+    arguments::named(&Visible::NAMES, text)
+}
+
 impl RbmArguments {
     pub(super) fn run(&self) -> Result<Report> {
         let settings = rbm::Settings {
             schedule: self.common.schedule(&Schedule::default()),
             hidden: self.hidden,
+            visible: self.visible,
+            least_sigma: self.least_sigma,
             negative: self.negative,
             chains: self.chains,
             gibbs_steps: self.gibbs_steps,
             temperatures: self.temperatures,
         };
         self.common.check(|| settings.check())?;
-        let data = self.common.read(&[Domain::Bits])?;
+        let (domain, hint) = match self.visible {
+            Visible::Bernoulli => (Domain::Bits, ", and `--visible gaussian` trains on them as they are"),
+            Visible::Gaussian => (Domain::Real, ""),
+        };
+        let data = self.common.read(&[domain], hint)?;
         let training = rbm::training(data.train.view(), &settings)?;
         Fit {
             common: &self.common,

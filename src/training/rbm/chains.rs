@@ -1,15 +1,16 @@
-//! The chains that stand for a machine of bits in its negative phase.
+//! The chains that stand for a machine in its negative phase.
 
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::{Array2, ArrayD};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::machine::{BLOCK, Block, Machine, flat, flat_mut};
+use super::machine::{BLOCK, Block, Machine, Precision, flat, flat_mut};
+use super::rows::Rows;
 use crate::math::simd::{self, Lanes};
 use crate::math::{Stream, products};
 
 /// Chains at β = 1, and at lower β where there is tempering: log f_β(v, h) = β (vᵀWh + c·h) + (1−β) b⁰·v + β b·v, with b⁰ the
-/// log-odds of the data's means.
+/// log-odds of the data's means; for real units (1−β) (−½ Σ v²) + β (b·v − ½ Σ λ v²) in place of the last two.
 pub(super) struct Chains {
     levels: Vec<Level>,
     /// Sweeps between two updates.
@@ -37,6 +38,8 @@ struct Walkers {
     lanes: Lanes,
     /// ∂_β log f_β of each.
     slopes: Vec<f32>,
+    /// Room for the noise of real units.
+    noise: Vec<f64>,
 }
 
 impl Walkers {
@@ -47,13 +50,17 @@ impl Walkers {
             input: Array2::zeros((rows, visible)),
             lanes: stream.lanes(),
             slopes: vec![0.0; rows],
+            noise: Vec::new(),
         }
     }
 
     fn sweep(&mut self, steps: usize, machine: &Machine, at: &Biases<'_>, tempered: bool) {
         for _ in 0..steps {
             products::multiply(self.bits.view(), machine.weights.t(), self.input.view_mut());
-            draw(&mut self.lanes, at.beta, &self.input, at.visible, &mut self.block.visible);
+            match &at.normal {
+                None => draw(&mut self.lanes, at.beta, &self.input, at.visible, &mut self.block.visible),
+                Some(normal) => self.draw_normal(at, normal),
+            }
             let (visible, hidden) = (self.block.visible.view(), self.block.hidden.view_mut());
             products::multiply(visible, machine.weights.view(), hidden);
             draw(&mut self.lanes, at.beta, &self.block.hidden, at.hidden, &mut self.bits);
@@ -66,7 +73,22 @@ impl Walkers {
                 let hidden: f32 =
                     bits.iter().zip(inputs).zip(&machine.hidden_bias).map(|((h, a), c)| h * (a + c)).sum();
                 let tilt: f32 = visible.iter().zip(at.tilt).map(|(v, t)| v * t).sum();
-                *slope = hidden + tilt;
+                let squares = at.normal.iter().flat_map(|normal| visible.iter().zip(&normal.tilt));
+                *slope = hidden + tilt - 0.5 * squares.map(|(u, tilt)| u * u * tilt).sum::<f32>();
+            }
+        }
+    }
+
+    /// Visible units given their input: normal with mean (β · input + bias) / λ and variance 1/λ.
+    fn draw_normal(&mut self, at: &Biases<'_>, normal: &Normal) {
+        let units = at.visible.len();
+        self.noise.resize(units, 0.0);
+        let rows = flat(&self.input).chunks(units).zip(flat_mut(&mut self.block.visible).chunks_mut(units));
+        for (input, out) in rows {
+            simd::fill_normal(&mut self.lanes, &mut self.noise);
+            for i in 0..units {
+                let mean = (at.beta * input[i] + at.visible[i]) * normal.variance[i];
+                out[i] = mean + normal.deviation[i] * self.noise[i] as f32;
             }
         }
     }
@@ -88,13 +110,35 @@ struct Biases<'a> {
     hidden: &'a [f32],
     /// b − b⁰.
     tilt: &'a [f32],
+    /// Where units are real.
+    normal: Option<Normal>,
+}
+
+/// What real units of a level have beside their biases.
+struct Normal {
+    /// 1/λ_β and its square root, λ_β = 1 − β + β λ.
+    variance: Vec<f32>,
+    deviation: Vec<f32>,
+    /// λ − 1.
+    tilt: Vec<f32>,
+}
+
+impl Normal {
+    fn new(beta: f32, precision: &Precision) -> Self {
+        let variance: Vec<f32> = precision.values.iter().map(|p| 1.0 / (1.0 - beta + beta * p)).collect();
+        Self {
+            deviation: variance.iter().map(|v| v.sqrt()).collect(),
+            tilt: precision.values.iter().map(|p| p - 1.0).collect(),
+            variance,
+        }
+    }
 }
 
 impl Chains {
     /// `count` chains at each β of `betas`, the first of which is 1, at rows of the data.
     pub(super) fn new(
         machine: &Machine,
-        data: ArrayView2<'_, f64>,
+        data: &Rows<'_>,
         count: usize,
         betas: &[f32],
         steps: usize,
@@ -112,9 +156,8 @@ impl Chains {
                         let rows = BLOCK.min(count - i * BLOCK);
                         let mut walkers = Walkers::new(rows, visible, hidden, stream);
                         let mut generator = stream.generator();
-                        for mut row in walkers.block.visible.rows_mut() {
-                            let pick = data.row(generator.random_range(0..data.nrows()));
-                            row.zip_mut_with(&pick, |x, &bit| *x = bit as f32);
+                        for row in walkers.block.visible.rows_mut() {
+                            data.copy(generator.random_range(0..data.data.nrows()), row);
                         }
                         let Walkers { block, bits, lanes, .. } = &mut walkers;
                         products::multiply(
@@ -169,13 +212,14 @@ impl Chains {
             let beta = level.beta;
             let visible: Vec<f32> = reference.iter().zip(&tilt).map(|(r, t)| r + beta * t).collect();
             let hidden = scaled(beta, &machine.hidden_bias);
-            let at = Biases { beta, visible: &visible, hidden: &hidden, tilt: &tilt };
+            let normal = machine.precision.as_ref().map(|precision| Normal::new(beta, precision));
+            let at = Biases { beta, visible: &visible, hidden: &hidden, tilt: &tilt, normal };
             level.blocks.par_iter_mut().for_each(|walkers| walkers.sweep(steps, machine, &at, tempered));
         });
         if tempered {
             self.exchange();
         }
-        self.levels[0].blocks.par_iter_mut().for_each(|walkers| walkers.block.finish(&machine.hidden_bias));
+        self.levels[0].blocks.par_iter_mut().for_each(|walkers| walkers.block.finish(machine));
     }
 
     /// Chain i of a β and chain i of the next change places with probability min(1, exp((β − β′)(s′ − s))), s their slopes; odd and

@@ -4,16 +4,20 @@ use ndarray::{Array1, Array2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::Moments;
+use super::rows::Scale;
 use crate::error::Result;
 use crate::math::{products, simd};
-use crate::models::Rbm;
+use crate::models::gaussian_rbm::Convention;
 use crate::models::rbm::Units;
+use crate::models::{GaussianRbm, Rbm};
 
 /// Rows of data or chains to a task, and visible units to a task of the update. Fixed, so that a machine does not depend on
 /// the number of threads that trained it.
 pub(super) const BLOCK: usize = 64;
 /// The share of the last batch in the running mean of the hidden units that gradients are centred on.
 const RENEWAL: f32 = 0.01;
+/// The least precision: real data have variance 1, and units given others have no more.
+const LEAST_PRECISION: f32 = 0.25;
 
 /// Rows of one batch or of the chains, with what the update needs of them.
 pub(super) struct Block {
@@ -22,6 +26,8 @@ pub(super) struct Block {
     pub hidden: Array2<f32>,
     visible_sum: Vec<f32>,
     hidden_sum: Vec<f32>,
+    /// Of squares of real units.
+    square_sum: Vec<f32>,
 }
 
 impl Block {
@@ -31,11 +37,13 @@ impl Block {
             hidden: Array2::zeros((rows, hidden)),
             visible_sum: Vec::new(),
             hidden_sum: Vec::new(),
+            square_sum: Vec::new(),
         }
     }
 
     /// c is added and probabilities taken where `hidden` holds vW.
-    pub(super) fn finish(&mut self, bias: &[f32]) {
+    pub(super) fn finish(&mut self, machine: &Machine) {
+        let bias = &machine.hidden_bias;
         for row in flat_mut(&mut self.hidden).chunks_mut(bias.len()) {
             simd::dispatch(
                 #[inline(always)]
@@ -48,36 +56,103 @@ impl Block {
         }
         self.visible_sum = self.visible.sum_axis(Axis(0)).to_vec();
         self.hidden_sum = self.hidden.sum_axis(Axis(0)).to_vec();
+        if machine.precision.is_some() {
+            let mut squares = vec![0.0; self.visible.ncols()];
+            for row in self.visible.rows() {
+                squares.iter_mut().zip(row).for_each(|(sum, u)| *sum += u * u);
+            }
+            self.square_sum = squares;
+        }
     }
 }
 
-/// A machine of bits in single precision.
+/// A machine in single precision: log f(v, h) = b·v − ½ Σ λ v² + vᵀWh + c·h, λ where visible units are real.
 pub(super) struct Machine {
     pub weights: Array2<f32>,
+    /// b; of real units λ times their mean given h = 0.
     pub visible_bias: Vec<f32>,
     pub hidden_bias: Vec<f32>,
+    pub precision: Option<Precision>,
+}
+
+/// λ, 1/variance of each visible unit given the hidden ones.
+pub(super) struct Precision {
+    pub values: Vec<f32>,
+    /// What none may exceed.
+    pub most: f32,
+}
+
+fn single(values: &Array1<f64>) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
+}
+
+fn double(values: &[f32]) -> Array1<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
 }
 
 impl Machine {
-    pub(super) fn of(rbm: &Rbm) -> Self {
-        let single = |values: &Array1<f64>| values.iter().map(|&x| x as f32).collect::<Vec<_>>();
+    pub(super) fn of_bits(rbm: &Rbm) -> Self {
         Self {
             weights: rbm.weights().mapv(|w| w as f32),
             visible_bias: single(rbm.visible_bias()),
             hidden_bias: single(rbm.hidden_bias()),
+            precision: None,
         }
     }
 
+    /// `rbm` in the units of u = (v − mean) / spread, no unit of which shall have a standard deviation below `least`.
+    pub(super) fn of_gaussian(rbm: &GaussianRbm, scale: &Scale, least: f64) -> Self {
+        let Scale { mean, spread } = scale;
+        let precision = (spread / rbm.sigma()).mapv(|ratio| ratio * ratio);
+        let weights = rbm.scaled_weights() * &spread.view().insert_axis(Axis(1));
+        Self {
+            weights: weights.mapv(|w| w as f32),
+            visible_bias: single(&(&precision * &(rbm.visible_bias() - mean) / spread)),
+            hidden_bias: single(&(rbm.hidden_bias() + &mean.dot(rbm.scaled_weights()))),
+            precision: Some(Precision { values: single(&precision), most: least.powi(-2) as f32 }),
+        }
+    }
+
+    /// The machine as a machine of bits, which it must be.
+    ///
     /// # Errors
     /// Where a parameter is not finite.
-    pub(super) fn model(&self) -> Result<Rbm> {
-        let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect();
-        Rbm::new(
-            self.weights.mapv(f64::from),
-            double(&self.visible_bias),
-            double(&self.hidden_bias),
-            Units::Bits,
+    pub(super) fn bits(&self) -> Result<Rbm> {
+        let weights = self.weights.mapv(f64::from);
+        Rbm::new(weights, double(&self.visible_bias), double(&self.hidden_bias), Units::Bits)
+    }
+
+    /// The machine of these precisions in the units of the data, rounded as files are.
+    ///
+    /// # Errors
+    /// Where a parameter is not finite.
+    pub(super) fn gaussian(&self, precision: &Precision, scale: &Scale) -> Result<GaussianRbm> {
+        let Scale { mean, spread } = scale;
+        let precision = double(&precision.values);
+        let scaled = self.weights.mapv(f64::from) / &spread.view().insert_axis(Axis(1));
+        let hidden_bias = double(&self.hidden_bias) - mean.dot(&scaled);
+        let sigma = spread / &precision.mapv(f64::sqrt);
+        let visible_bias = mean + &(spread * &double(&self.visible_bias) / &precision);
+        let weights = scaled * &sigma.mapv(|s| s * s).insert_axis(Axis(1));
+        let rounded = |values: Array1<f64>| values.mapv(|x| f64::from(x as f32));
+        GaussianRbm::new(
+            weights.mapv(|w| f64::from(w as f32)),
+            rounded(visible_bias),
+            rounded(hidden_bias),
+            rounded(sigma),
+            Convention::Cho,
         )
+    }
+
+    /// Means under the machine in its own units, summed over all states of the hidden units or of the smaller side.
+    pub(super) fn moments(&self) -> Result<Moments> {
+        match &self.precision {
+            None => Ok(Moments::of_model(&self.bits()?)?.0),
+            Some(precision) => {
+                let unit = Scale::unit(self.visible_bias.len());
+                Ok(Moments::of_gaussian_model(&self.gaussian(precision, &unit)?)?.0)
+            }
+        }
     }
 }
 
@@ -121,6 +196,8 @@ impl Machine {
 
         let mut visible_slope = vec![0.0; centres.visible.len()];
         let mut hidden_slope = vec![0.0; centres.hidden.len()];
+        let mut square_slope =
+            vec![0.0; self.precision.as_ref().map_or(0, |precision| precision.values.len())];
         let mut exact = None;
         match model {
             Model::Chains(chains) => {
@@ -133,12 +210,19 @@ impl Machine {
                 };
                 off(&mut visible_slope, &moments.visible);
                 off(&mut hidden_slope, &moments.hidden);
+                off(&mut square_slope, &moments.squares);
                 exact = Some(&moments.weights);
             }
         }
         for (scale, block) in &blocks {
             add_scaled(*scale, &block.visible_sum, &mut visible_slope);
             add_scaled(*scale, &block.hidden_sum, &mut hidden_slope);
+            add_scaled(*scale, &block.square_sum, &mut square_slope);
+        }
+        if let Some(Precision { values, most }) = &mut self.precision {
+            for (value, slope) in values.iter_mut().zip(&square_slope) {
+                *value = (*value - 0.5 * learning_rate * slope).clamp(LEAST_PRECISION, *most);
+            }
         }
         let slope = Slope { blocks, exact, hidden: &hidden_slope, centres };
         let parts = self.weights.axis_chunks_iter_mut(Axis(0), BLOCK).collect::<Vec<_>>();
@@ -230,8 +314,10 @@ mod tests {
     use super::*;
 
     use crate::math::Stream;
+    use crate::training::rbm::learner::RbmLearner;
     use crate::training::rbm::moments::sigmoid;
-    use crate::training::rbm::{Moments, RbmLearner, Settings};
+    use crate::training::rbm::rows::Rows;
+    use crate::training::rbm::{Moments, Settings, Visible};
     use crate::training::{Learner, Negative};
     use rand::RngExt;
 
@@ -245,7 +331,8 @@ mod tests {
         let start = Rbm::new(weights, visible_bias, hidden_bias, Units::Bits).expect("finite");
         let mut settings = Settings { chains: 100, gibbs_steps: 2, negative, ..Settings::default() };
         settings.schedule.weight_decay = 0.1;
-        RbmLearner::new(&start, data.view(), &settings).expect("small enough")
+        let rows = Rows::new(data.view(), Visible::Bernoulli).expect("bits");
+        RbmLearner::new(Machine::of_bits(&start), rows, &settings).expect("small enough")
     }
 
     fn centred(rbm: &Rbm, states: &Array2<f64>, mu: &Array1<f64>, lambda: &Array1<f64>) -> Array2<f64> {
@@ -259,10 +346,10 @@ mod tests {
         let data = Array2::from_shape_simple_fn((90, 70), || f64::from(u8::from(generator.random_bool(0.3))));
         for (_, negative) in Negative::NAMES {
             let mut learner = learner(&data, negative);
-            let before = learner.machine.model().expect("finite");
+            let before = learner.machine.bits().expect("finite");
             let rate = 0.5;
             learner.update(&(0..90).collect::<Vec<_>>(), rate).expect("updates");
-            let after = learner.machine.model().expect("finite");
+            let after = learner.machine.bits().expect("finite");
 
             let double = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Array1<f64>>();
             let (mu, lambda) = (double(&learner.centres.visible), double(&learner.centres.hidden));

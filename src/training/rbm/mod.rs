@@ -1,28 +1,45 @@
-//! Restricted Boltzmann machines of bits.
+//! Restricted Boltzmann machines with bits or real numbers as visible units.
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
-use rand::RngExt;
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use self::chains::Chains;
-use self::machine::{BLOCK, Block, Centres, Machine, Model as Means};
-use self::moments::sigmoid;
-use super::{Arrays, Learner, MONITORED, Negative, Schedule, Training, base_rates, mean, schedule, stored};
+use self::learner::RbmLearner;
+use self::machine::Machine;
+use self::rows::{Rows, Scale};
+use super::{Negative, Schedule, Training, base_rates, schedule};
 use crate::error::{Error, Result};
-use crate::math::random::Generator;
-use crate::math::{Stream, products};
-use crate::models::rbm::{Units, softplus};
-use crate::models::{Model, Rbm};
+use crate::math::Stream;
+use crate::models::gaussian_rbm::Convention;
+use crate::models::rbm::Units;
+use crate::models::{GaussianRbm, Model, Rbm, downcast};
 
 mod chains;
+mod learner;
 mod machine;
 mod moments;
+mod rows;
 
 pub use moments::Moments;
+
+/// What visible units are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visible {
+    /// Bits.
+    #[default]
+    Bernoulli,
+    /// Real numbers, normal given the hidden units.
+    Gaussian,
+}
+
+impl Visible {
+    /// Both, by name.
+    pub const NAMES: [(&'static str, Self); 2] =
+        [("bernoulli", Self::Bernoulli), ("gaussian", Self::Gaussian)];
+}
 
 /// Settings of the training of an RBM.
 ///
@@ -37,6 +54,11 @@ pub use moments::Moments;
 /// Fischer & Wiskott 2016, JMLR 17(99); arXiv 1311.1354). Other choices follow Hinton's guide (2012,
 /// doi:10.1007/978-3-642-35289-8_32): W from N(0, 0.01²), b from the log-odds of the data's means, c = 0.
 ///
+/// Gaussian units are trained as u = (v − mean) / spread of each column of the data, in natural parameters: log p(u, h) = η·u − ½ Σ λ u² +
+/// uᵀWh + c·h + const. ∇W, ∇η (which stands for ∇b, with μ = 0) and ∇c are as above, ∇λ = −½ (⟨u²⟩_d − ⟨u²⟩_m), and λ starts at 1 and
+/// W near 0, so that the first model is a normal of the data's mean and spread. [`Settings::least_sigma`] bounds 1/√λ from below: the
+/// likelihood of data that lie on a plane has no maximum.
+///
 /// Means under the machine are taken as [`Negative`] says: over chains that make `gibbs_steps` sweeps of block Gibbs between updates,
 /// or by summation over all states of the smaller side, of up to 20 units.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +69,10 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Hidden units.
     pub hidden: usize,
+    /// What visible units are.
+    pub visible: Visible,
+    /// Least standard deviation of a Gaussian unit given the hidden ones, as a share of its column's.
+    pub least_sigma: f64,
     /// How means under the machine are taken.
     pub negative: Negative,
     /// Chains at each β; they start at rows of the data. With [`Negative::Cd`] there are as many as rows in the batch.
@@ -62,6 +88,8 @@ impl Default for Settings {
         Self {
             schedule: Schedule::default(),
             hidden: 500,
+            visible: Visible::default(),
+            least_sigma: 0.1,
             negative: Negative::default(),
             chains: 128,
             gibbs_steps: 1,
@@ -84,6 +112,10 @@ impl Settings {
         if !(2..=1000).contains(&self.temperatures) {
             return Err(Error::setting("--temperatures", self.temperatures, "between 2 and 1000"));
         }
+        if !(self.least_sigma >= 1e-3 && self.least_sigma < 1.0) {
+            let expected = "a share of each column's standard deviation, at least 0.001 and below 1";
+            return Err(Error::setting("--least-sigma", self.least_sigma, expected));
+        }
         self.schedule.check()
     }
 
@@ -93,15 +125,17 @@ impl Settings {
     }
 }
 
-/// A training on rows of bits, from small random weights. The model's base rates are the data's means, each drawn towards ½ by one
-/// observation of each value. Figures are the mean of (v − σ(b + W σ(c + vW)))² over rows and visible units (`reconstruction error`),
-/// the mean over rows of Σᵢ log p(vᵢ | the others) in nats, where one unit of each row is drawn (`pseudo-log-likelihood`), and, where
-/// there are chains, the mean energy of the data less that of the chains, in nats (`energy gap`): 0 for a machine that equals the
-/// data, large where chains are stuck or have run away.
+/// A training on rows of bits or of real numbers, from small random weights. A model of bits has the data's means as base rates, each
+/// drawn towards ½ by one observation of each value.
+///
+/// Figures are the mean over rows and visible units of (v − v̂)², v̂ the mean of v given the hidden units' means given v, in the units of
+/// training (`reconstruction error`); for bits the mean over rows of Σᵢ log p(vᵢ | the others) in nats, where one unit of each row is
+/// drawn (`pseudo-log-likelihood`); and, where there are chains, the mean energy of the data less that of the chains, in nats
+/// (`energy gap`): 0 for a machine that equals the data, large where chains are stuck or have run away.
 ///
 /// # Errors
-/// [`Error::Setting`] from [`Settings::check`], or for exact means with more than 20 units on either side; [`Error::Data`] for no data or
-/// values other than 0 and 1.
+/// [`Error::Setting`] from [`Settings::check`], or for exact means with more than 20 units on either side (20 hidden ones where visible
+/// units are real); [`Error::Data`] for no data, or values that are not of the visible units.
 ///
 /// ```
 /// use lnz::estimators::Silent;
@@ -115,216 +149,63 @@ impl Settings {
 /// ```
 pub fn training<'a>(data: ArrayView2<'a, f64>, settings: &Settings) -> Result<Training<'a>> {
     settings.check()?;
-    let rates = base_rates(data)?;
+    let rows = Rows::new(data, settings.visible)?;
     let mut generator = Stream::new(settings.schedule.seed).child(0).generator();
     let weights = Array2::from_shape_simple_fn((data.ncols(), settings.hidden), || {
         let normal: f64 = StandardNormal.sample(&mut generator);
         0.01 * normal
     });
+    let bias = match settings.visible {
+        Visible::Bernoulli => base_rates(data)?.mapv(log_odds),
+        Visible::Gaussian => Array1::zeros(data.ncols()),
+    };
     // Hidden units are on half of the time at first, which their weights pass on to the visible ones.
-    let visible_bias = rates.mapv(log_odds) - 0.5 * weights.sum_axis(Axis(1));
-    let start = Rbm::new(weights, visible_bias, Array1::zeros(settings.hidden), Units::Bits)?;
-    training_from(&start, data, settings)
+    let bias = bias - 0.5 * weights.sum_axis(Axis(1));
+    let hidden_bias = Array1::zeros(settings.hidden);
+    let machine = match settings.visible {
+        Visible::Bernoulli => Machine::of_bits(&Rbm::new(weights, bias, hidden_bias, Units::Bits)?),
+        Visible::Gaussian => {
+            let sigma = Array1::ones(data.ncols());
+            let rbm = GaussianRbm::new(weights, bias, hidden_bias, sigma, Convention::Cho)?;
+            Machine::of_gaussian(&rbm, &Scale::unit(data.ncols()), settings.least_sigma)
+        }
+    };
+    train(machine, rows, settings)
 }
 
-/// As [`training`], from the parameters of `start`, whose size replaces [`Settings::hidden`].
+/// As [`training`], from the parameters of `start`, whose kind and size replace [`Settings::visible`] and [`Settings::hidden`].
 ///
 /// # Errors
-/// As [`training`]; [`Error::Model`] for a machine of spins.
+/// As [`training`]; [`Error::Model`] for another model than a machine of bits or a Gaussian one.
 pub fn training_from<'a>(
-    start: &Rbm,
+    start: &Arc<dyn Model>,
     data: ArrayView2<'a, f64>,
     settings: &Settings,
 ) -> Result<Training<'a>> {
     settings.check()?;
-    if start.units() != Units::Bits {
-        return Err(Error::model(
-            "rbm",
-            "a machine of spins cannot be trained; train one of bits, s = 2x - 1",
-        ));
-    }
     start.space().check(data)?;
-    let learner = RbmLearner::new(start, data, settings)?;
-    Ok(Training::new(Box::new(learner), &settings.schedule, data.nrows()))
+    if let Some(rbm) = downcast::<Rbm>(start).filter(|rbm| rbm.units() == Units::Bits) {
+        let settings = Settings { visible: Visible::Bernoulli, hidden: rbm.hidden(), ..settings.clone() };
+        return train(Machine::of_bits(&rbm), Rows::new(data, settings.visible)?, &settings);
+    }
+    if let Some(rbm) = downcast::<GaussianRbm>(start) {
+        let settings = Settings { visible: Visible::Gaussian, hidden: rbm.hidden(), ..settings.clone() };
+        let rows = Rows::new(data, settings.visible)?;
+        let scale = rows.scale.as_ref().expect("real data are scaled");
+        return train(Machine::of_gaussian(&rbm, scale, settings.least_sigma), rows, &settings);
+    }
+    Err(Error::model(
+        "rbm",
+        "training goes on from an RBM of bits or a Gaussian one; bits of spins are x = (s + 1)/2",
+    ))
 }
 
-struct RbmLearner<'a> {
-    data: ArrayView2<'a, f64>,
-    rates: Array1<f64>,
-    settings: Settings,
-    machine: Machine,
-    centres: Centres,
-    batch: Vec<Block>,
-    /// `None` where means are exact.
-    chains: Option<Chains>,
-}
-
-impl<'a> RbmLearner<'a> {
-    fn new(start: &Rbm, data: ArrayView2<'a, f64>, settings: &Settings) -> Result<Self> {
-        let rates = base_rates(data)?;
-        let machine = Machine::of(start);
-        let stream = Stream::new(settings.schedule.seed).child(2);
-        let reference = rates.iter().map(|&rate| log_odds(rate) as f32).collect();
-        let chains = match settings.negative {
-            Negative::Exact => {
-                Moments::of_model(start)?;
-                None
-            }
-            _ => Some(Chains::new(
-                &machine,
-                data,
-                settings.chains,
-                &settings.betas(),
-                settings.gibbs_steps,
-                reference,
-                stream,
-            )),
-        };
-        let means = data.sum_axis(Axis(0)) / data.nrows() as f64;
-        let centres = Centres {
-            visible: means.iter().map(|&mean| mean as f32).collect(),
-            hidden: machine.hidden_bias.iter().map(|&c| sigmoid(f64::from(c)) as f32).collect(),
-        };
-        Ok(Self { data, rates, settings: settings.clone(), machine, centres, batch: Vec::new(), chains })
-    }
-
-    /// The rows of a batch, in blocks.
-    fn gather(&mut self, batch: &[usize]) {
-        let (visible, hidden) = self.machine.weights.dim();
-        self.batch.resize_with(batch.len().div_ceil(BLOCK), || Block::new(0, visible, hidden));
-        let data = self.data;
-        self.batch.par_iter_mut().zip(batch.par_chunks(BLOCK)).for_each(|(block, rows)| {
-            if block.visible.nrows() != rows.len() {
-                *block = Block::new(rows.len(), visible, hidden);
-            }
-            for (mut row, &pick) in block.visible.rows_mut().into_iter().zip(rows) {
-                row.zip_mut_with(&data.row(pick), |x, &bit| *x = bit as f32);
-            }
-        });
-    }
-
-    fn rbm(&self) -> Result<Rbm> {
-        self.machine.model()?.with_base_rates(self.rates.clone())
-    }
-}
-
-impl Learner for RbmLearner<'_> {
-    fn begin_epoch(&mut self, stream: Stream) {
-        if let Some(chains) = &mut self.chains {
-            chains.begin_epoch(stream);
-        }
-    }
-
-    fn update(&mut self, rows: &[usize], rate: f64) -> Result<()> {
-        self.gather(rows);
-        let Self { machine, batch, chains, centres, settings, .. } = self;
-        let enter = |batch: &mut [Block]| {
-            batch.par_iter_mut().for_each(|block| {
-                products::multiply(block.visible.view(), machine.weights.view(), block.hidden.view_mut());
-            });
-        };
-        let finish = |batch: &mut [Block]| {
-            batch.par_iter_mut().for_each(|block| block.finish(&machine.hidden_bias));
-        };
-        let moments;
-        let means = match chains {
-            None => {
-                enter(batch);
-                finish(batch);
-                moments = Moments::of_model(&machine.model()?)?.0;
-                Means::Exact(&moments)
-            }
-            Some(chains) => {
-                if settings.negative == Negative::Cd {
-                    enter(batch);
-                    chains.restart(batch, machine);
-                    rayon::join(|| chains.sweep(machine), || finish(batch));
-                } else {
-                    rayon::join(
-                        || chains.sweep(machine),
-                        || {
-                            enter(batch);
-                            finish(batch);
-                        },
-                    );
-                }
-                Means::Chains(chains.blocks().collect())
-            }
-        };
-        machine.climb(batch, &means, centres, rate as f32, settings.schedule.weight_decay as f32);
-        Ok(())
-    }
-
-    fn figures(&mut self, generator: &mut Generator) -> Result<Vec<(&'static str, f64)>> {
-        let rbm = self.rbm()?;
-        let seen = self.data.slice(s![..self.data.nrows().min(MONITORED), ..]);
-        let mut figures = vec![
-            ("reconstruction error", reconstruction_error(&rbm, seen)),
-            ("pseudo-log-likelihood", pseudo_log_likelihood(&rbm, seen, generator)),
-        ];
-        if let Some(chains) = &self.chains {
-            let gap = mean(&rbm.energy(seen)) - mean(&rbm.energy(chains.states().view()));
-            figures.push(("energy gap", gap));
-        }
-        Ok(figures)
-    }
-
-    fn model(&self) -> Result<Arc<dyn Model>> {
-        Ok(Arc::new(self.rbm()?))
-    }
-
-    fn state(&self) -> Arrays {
-        let double =
-            |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Array1<f64>>().into_dyn();
-        let mut state = Arrays::from([
-            ("W".into(), self.machine.weights.mapv(f64::from).into_dyn()),
-            ("b".into(), double(&self.machine.visible_bias)),
-            ("c".into(), double(&self.machine.hidden_bias)),
-            ("hidden_centre".into(), double(&self.centres.hidden)),
-        ]);
-        if let Some(chains) = self.chains.as_ref().filter(|_| self.settings.negative != Negative::Cd) {
-            state.insert("chains".into(), chains.bits().into_dyn());
-        }
-        state
-    }
-
-    fn restore(&mut self, state: &Arrays) -> Result<()> {
-        let (visible, hidden) = self.machine.weights.dim();
-        let single = |name, values| -> Result<Vec<f32>> {
-            Ok(stored(state, name, values)?.iter().map(|&x| x as f32).collect())
-        };
-        let weights = Array2::from_shape_vec((visible, hidden), single("W", visible * hidden)?);
-        let machine = Machine {
-            weights: weights.expect("as many values as that"),
-            visible_bias: single("b", visible)?,
-            hidden_bias: single("c", hidden)?,
-        };
-        self.centres.hidden = single("hidden_centre", hidden)?;
-        self.machine = machine;
-        if let Some(chains) = self.chains.as_mut().filter(|_| self.settings.negative != Negative::Cd) {
-            chains.restore(stored(state, "chains", chains.bits().len())?);
-        }
-        Ok(())
-    }
+fn train<'a>(machine: Machine, rows: Rows<'a>, settings: &Settings) -> Result<Training<'a>> {
+    let count = rows.data.nrows();
+    let learner = RbmLearner::new(machine, rows, settings)?;
+    Ok(Training::new(Box::new(learner), &settings.schedule, count))
 }
 
 fn log_odds(rate: f64) -> f64 {
     (rate / (1.0 - rate)).ln()
-}
-
-fn reconstruction_error(rbm: &Rbm, data: ArrayView2<'_, f64>) -> f64 {
-    let hidden = (data.dot(rbm.weights()) + rbm.hidden_bias()).mapv(sigmoid);
-    let visible = (hidden.dot(&rbm.weights().t()) + rbm.visible_bias()).mapv(sigmoid);
-    (visible - data).mapv(|x| x * x).mean().expect("there are data")
-}
-
-/// p(vᵢ | the others) = 1 / (1 + exp(E(v) − E(v with vᵢ flipped))).
-fn pseudo_log_likelihood(rbm: &Rbm, data: ArrayView2<'_, f64>, generator: &mut Generator) -> f64 {
-    let mut flipped = data.to_owned();
-    for mut row in flipped.rows_mut() {
-        let unit = generator.random_range(0..row.len());
-        row[unit] = 1.0 - row[unit];
-    }
-    let terms = (rbm.energy(data) - rbm.energy(flipped.view())).mapv(softplus);
-    -(data.ncols() as f64) * mean(&terms)
 }

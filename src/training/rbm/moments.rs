@@ -1,12 +1,14 @@
 //! The means that the gradient of an RBM's log-likelihood is the difference of.
 
+use std::f64::consts::PI;
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::math::log_sum_exp;
 use crate::models::rbm::softplus;
-use crate::models::{Model, Rbm};
+use crate::models::{GaussianRbm, Model, Rbm};
 
 /// Most units of the smaller side that are summed over, and states of them that are worked on together.
 const MOST_BITS: usize = 20;
@@ -35,6 +37,8 @@ pub struct Moments {
     pub visible: Array1<f64>,
     /// ⟨σ(a)⟩.
     pub hidden: Array1<f64>,
+    /// ⟨v²⟩ of Gaussian units; empty for bits.
+    pub squares: Array1<f64>,
 }
 
 impl Moments {
@@ -48,26 +52,41 @@ impl Moments {
         probabilities: Option<ArrayView1<'_, f64>>,
     ) -> Result<Self> {
         rbm.space().check(states)?;
-        let rows = states.nrows();
-        if rows == 0 {
-            return Err(Error::data("there are no rows to take means over; at least one is needed"));
-        }
-        let probabilities = match probabilities {
-            Some(given) if given.len() != rows => {
-                return Err(Error::data(format!("{} probabilities for {rows} rows", given.len())));
-            }
-            Some(given) => given.to_owned(),
-            None => Array1::from_elem(rows, 1.0 / rows as f64),
-        };
         let bits = rbm.to_bits(states);
-        let mut hidden = bits.dot(rbm.weights()) + rbm.hidden_bias();
+        let activations = bits.dot(rbm.weights()) + rbm.hidden_bias();
+        Self::weighted(bits.view(), activations, probabilities)
+    }
+
+    /// The same for real visible units, v and not (v − b)/σ, with ⟨v²⟩.
+    ///
+    /// In natural parameters, W̃, η = b/σ², c and λ = 1/σ², a log-likelihood's gradient is the difference of the first three means, and
+    /// −½ times that of `squares`.
+    ///
+    /// # Errors
+    /// As [`Moments::of`].
+    pub fn of_gaussian(
+        rbm: &GaussianRbm,
+        states: ArrayView2<'_, f64>,
+        probabilities: Option<ArrayView1<'_, f64>>,
+    ) -> Result<Self> {
+        rbm.space().check(states)?;
+        let activations = states.dot(rbm.scaled_weights()) + rbm.hidden_bias();
+        let means = Self::weighted(states, activations, probabilities)?;
+        let shares = shares(states.nrows(), probabilities)?;
+        Ok(Self { squares: states.mapv(|v| v * v).t().dot(&shares), ..means })
+    }
+
+    fn weighted(
+        states: ArrayView2<'_, f64>,
+        mut hidden: Array2<f64>,
+        probabilities: Option<ArrayView1<'_, f64>>,
+    ) -> Result<Self> {
+        let shares = shares(states.nrows(), probabilities)?;
         hidden.mapv_inplace(sigmoid);
-        let visible = bits.t().dot(&probabilities);
-        let mean_hidden = hidden.t().dot(&probabilities);
-        for (mut row, &probability) in hidden.rows_mut().into_iter().zip(&probabilities) {
-            row *= probability;
-        }
-        Ok(Self { weights: bits.t().dot(&hidden), visible, hidden: mean_hidden })
+        let visible = states.t().dot(&shares);
+        let mean_hidden = hidden.t().dot(&shares);
+        hidden *= &shares.insert_axis(Axis(1));
+        Ok(Self { weights: states.t().dot(&hidden), visible, hidden: mean_hidden, squares: Array1::zeros(0) })
     }
 
     /// Means under the machine itself, by summation over all states of its smaller side, and log Z of the machine of bits (without
@@ -76,69 +95,127 @@ impl Moments {
     /// # Errors
     /// [`Error::Setting`] where that side has more than 20 units.
     pub fn of_model(rbm: &Rbm) -> Result<(Self, f64)> {
-        let few = rbm.visible().min(rbm.hidden());
-        if few > MOST_BITS {
-            return Err(Error::setting(
-                "--negative",
-                "exact",
-                format!(
-                    "sums over 2^{few} states are too many for a gradient; a side of up to {MOST_BITS} units can be summed"
-                ),
-            ));
-        }
+        check_units(rbm.visible().min(rbm.hidden()))?;
         if rbm.hidden() <= rbm.visible() {
-            return Ok(Self::by_hidden(rbm));
+            return Ok(Self::of_bits(rbm));
         }
-        let (Self { weights, visible, hidden }, log_z) = Self::by_hidden(&rbm.transposed());
-        Ok((Self { weights: weights.reversed_axes(), visible: hidden, hidden: visible }, log_z))
+        let (means, log_z) = Self::of_bits(&rbm.transposed());
+        let Self { weights, visible, hidden, squares } = means;
+        Ok((Self { weights: weights.reversed_axes(), visible: hidden, hidden: visible, squares }, log_z))
     }
 
-    /// ⟨·⟩ = Σₕ p(h) ⟨·⟩ given h, with p(h) ∝ exp(c·h) Πᵢ (1 + exp(bᵢ + (Wh)ᵢ)).
-    fn by_hidden(rbm: &Rbm) -> (Self, f64) {
-        let count = 1usize << rbm.hidden();
+    /// Means under the machine itself, by summation over all states of its hidden units, and its log Z.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more than 20 hidden units.
+    pub fn of_gaussian_model(rbm: &GaussianRbm) -> Result<(Self, f64)> {
+        check_units(rbm.hidden())?;
+        let variance = rbm.sigma().mapv(|sigma| sigma * sigma);
+        let constant = variance.mapv(|v| 0.5 * (2.0 * PI * v).ln()).sum();
+        Ok(Self::by_hidden(rbm.visible(), rbm.hidden(), &|hidden| {
+            // Πᵢ ∫ exp(−(v − b)²/2σ² + v a) dv = Πᵢ √(2π) σ exp(b a + σ²a²/2), a = W̃h, and v is normal with mean b + σ²a.
+            let pull = hidden.dot(&rbm.scaled_weights().t());
+            let mut visible = &pull * &variance;
+            let log_weights = hidden.dot(rbm.hidden_bias())
+                + pull.dot(rbm.visible_bias())
+                + (&pull * &visible * 0.5).sum_axis(Axis(1))
+                + constant;
+            visible += rbm.visible_bias();
+            let squares = visible.mapv(|mean| mean * mean) + &variance;
+            Given { log_weights: log_weights.to_vec(), visible, squares }
+        }))
+    }
+
+    /// p(h) ∝ exp(c·h) Πᵢ (1 + exp(bᵢ + (Wh)ᵢ)).
+    fn of_bits(rbm: &Rbm) -> (Self, f64) {
+        Self::by_hidden(rbm.visible(), rbm.hidden(), &|hidden| {
+            let mut visible = hidden.dot(&rbm.weights().t()) + rbm.visible_bias();
+            let of_rows = visible.rows().into_iter().zip(hidden.dot(rbm.hidden_bias()));
+            let log_weights =
+                of_rows.map(|(row, bias)| bias + row.iter().map(|&x| softplus(x)).sum::<f64>()).collect();
+            visible.mapv_inplace(sigmoid);
+            Given { log_weights, visible, squares: Array2::zeros((hidden.nrows(), 0)) }
+        })
+    }
+
+    /// ⟨·⟩ = Σₕ p(h) ⟨·⟩ given h.
+    fn by_hidden(
+        visible: usize,
+        hidden: usize,
+        given: &(dyn Fn(&Array2<f64>) -> Given + Sync),
+    ) -> (Self, f64) {
+        let count = 1usize << hidden;
         let batches = (0..count).step_by(BATCH).collect::<Vec<_>>();
         let parts: Vec<(Self, f64)> = batches
             .into_par_iter()
             .map(|first| {
                 let rows = BATCH.min(count - first);
-                let hidden = Array2::from_shape_fn((rows, rbm.hidden()), |(row, unit)| {
+                let states = Array2::from_shape_fn((rows, hidden), |(row, unit)| {
                     f64::from(u8::from((first + row) >> unit & 1 == 1))
                 });
-                let mut visible = hidden.dot(&rbm.weights().t()) + rbm.visible_bias();
-                let log_weights: Vec<f64> = visible
-                    .rows()
-                    .into_iter()
-                    .zip(hidden.dot(rbm.hidden_bias()))
-                    .map(|(row, bias)| bias + row.iter().map(|&x| softplus(x)).sum::<f64>())
-                    .collect();
+                let Given { log_weights, visible, squares } = given(&states);
                 let log_sum = log_sum_exp(&log_weights);
-                visible.mapv_inplace(sigmoid);
                 let shares: Array1<f64> = log_weights.iter().map(|weight| (weight - log_sum).exp()).collect();
-                let weighted = &hidden * &shares.view().insert_axis(Axis(1));
+                let weighted = &states * &shares.view().insert_axis(Axis(1));
                 let means = Self {
                     weights: visible.t().dot(&weighted),
                     visible: visible.t().dot(&shares),
                     hidden: weighted.sum_axis(Axis(0)),
+                    squares: squares.t().dot(&shares),
                 };
                 (means, log_sum)
             })
             .collect();
         let log_sums: Vec<f64> = parts.iter().map(|(_, log_sum)| *log_sum).collect();
         let log_z = log_sum_exp(&log_sums);
-        let (visible, hidden) = rbm.weights().dim();
         let mut total = Self {
             weights: Array2::zeros((visible, hidden)),
             visible: Array1::zeros(visible),
             hidden: Array1::zeros(hidden),
+            squares: Array1::zeros(parts[0].0.squares.len()),
         };
         for (part, log_sum) in &parts {
             let share = (log_sum - log_z).exp();
             total.weights.scaled_add(share, &part.weights);
             total.visible.scaled_add(share, &part.visible);
             total.hidden.scaled_add(share, &part.hidden);
+            total.squares.scaled_add(share, &part.squares);
         }
         (total, log_z)
     }
+}
+
+/// Visible units given rows of hidden states: the logarithm of what they add up to, their means and the means of their squares.
+struct Given {
+    log_weights: Vec<f64>,
+    visible: Array2<f64>,
+    squares: Array2<f64>,
+}
+
+fn shares(rows: usize, probabilities: Option<ArrayView1<'_, f64>>) -> Result<Array1<f64>> {
+    if rows == 0 {
+        return Err(Error::data("there are no rows to take means over; at least one is needed"));
+    }
+    match probabilities {
+        Some(given) if given.len() != rows => {
+            Err(Error::data(format!("{} probabilities for {rows} rows", given.len())))
+        }
+        Some(given) => Ok(given.to_owned()),
+        None => Ok(Array1::from_elem(rows, 1.0 / rows as f64)),
+    }
+}
+
+fn check_units(units: usize) -> Result<()> {
+    if units <= MOST_BITS {
+        return Ok(());
+    }
+    Err(Error::setting(
+        "--negative",
+        "exact",
+        format!(
+            "sums over 2^{units} states are too many for a gradient; a side of up to {MOST_BITS} units can be summed"
+        ),
+    ))
 }
 
 impl std::ops::Sub for &Moments {
@@ -149,6 +226,7 @@ impl std::ops::Sub for &Moments {
             weights: &self.weights - &other.weights,
             visible: &self.visible - &other.visible,
             hidden: &self.hidden - &other.hidden,
+            squares: &self.squares - &other.squares,
         }
     }
 }

@@ -11,6 +11,8 @@ use lnz::training::{Arrays, Epoch, Negative, Schedule, Training, boltzmann};
 use ndarray::{Array1, Array2, array};
 use rand::RngExt;
 
+mod gaussian;
+
 fn log_z<M: Model + Clone + 'static>(model: &M) -> f64 {
     let model: Arc<dyn Model> = Arc::new(model.clone());
     let exact = by_name("enumeration").expect("registered");
@@ -125,6 +127,7 @@ fn teacher_and_data() -> (Rbm, Array2<f64>) {
 fn a_machine_stays_where_its_own_draws_put_it_and_is_found_from_nothing() {
     let (teacher, data) = teacher_and_data();
     let p = probabilities(&teacher);
+    let start: Arc<dyn Model> = Arc::new(teacher.clone());
     let divergence = |rbm: &Rbm| (&p * &(p.ln() - probabilities(rbm).ln())).sum();
     for negative in [Negative::Pcd, Negative::Tempering, Negative::Exact] {
         let settings = rbm::Settings {
@@ -135,7 +138,7 @@ fn a_machine_stays_where_its_own_draws_put_it_and_is_found_from_nothing() {
             negative,
             ..rbm::Settings::default()
         };
-        let training = rbm::training_from(&teacher, data.view(), &settings).expect("fits");
+        let training = rbm::training_from(&start, data.view(), &settings).expect("fits");
         let stayed = divergence(&trained(training).0);
         assert!(stayed < 0.005, "{negative}: {stayed}");
         let settings = rbm::Settings { schedule: schedule(40, 0.2), ..settings };
@@ -223,6 +226,7 @@ fn the_same_bits_on_any_number_of_threads_and_after_a_break() {
             gibbs_steps: 2,
             temperatures: 3,
             negative,
+            ..rbm::Settings::default()
         };
         let seen = |(rbm, epochs): (Rbm, Vec<Epoch>)| {
             let last = epochs.last().expect("an epoch").figures.clone();
@@ -403,10 +407,12 @@ fn bad_settings_and_data_are_named() {
     assert!(refused(array![[0.0, f64::NAN]]).contains("column 1 is NaN"));
 
     let spins = Rbm::new(array![[0.1]], array![0.0], array![0.0], Units::Spins).expect("valid");
+    let spins: Arc<dyn Model> = Arc::new(spins);
     let error = rbm::training_from(&spins, array![[1.0]].view(), &small).expect_err("refused");
-    assert!(error.to_string().contains("a machine of spins cannot be trained"));
+    assert!(error.to_string().contains("training goes on from an RBM of bits"));
     let narrow = Rbm::new(array![[0.1]], array![0.0], array![0.0], Units::Bits).expect("valid");
-    assert!(rbm::training_from(&narrow, data.view(), &small).is_err());
+    let start: Arc<dyn Model> = Arc::new(narrow.clone());
+    assert!(rbm::training_from(&start, data.view(), &small).is_err());
     assert!(Moments::of(&narrow, Array2::zeros((0, 1)).view(), None).is_err());
     let error =
         Moments::of(&narrow, array![[1.0]].view(), Some(array![0.5, 0.5].view())).expect_err("refused");
