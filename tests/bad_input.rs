@@ -63,6 +63,12 @@ const CASES: &[Case] = &[
         "train rbm --data bits.npy --valid bits.npy --out out.npz --patience 2 --no-track",
         &["--patience", "--no-track"],
     ),
+    case("train rbm --data grey.npy --out out.npz", &["--visible gaussian"]),
+    case("train rbm --data bits.npy --out out.npz --visible real", &["--visible", "bernoulli, gaussian"]),
+    case(
+        "train rbm --data bits.npy --out out.npz --visible gaussian --least-sigma 0",
+        &["--least-sigma 0", "at least 0.001"],
+    ),
     case("train boltzmann --data grey.npy --out out.npz", &["grey.npy", "row 1"]),
     case(
         "train boltzmann --data bits.npy --out out.npz --negative tempering",

@@ -777,6 +777,35 @@ fn trainings_go_on_to_the_same_bits() {
     assert!(at("tracked/learning.svg").exists() && at("t.csv").exists());
 }
 
+/// A machine with real units is trained, its log Z summed, and read back with as many hidden units as visible ones.
+#[test]
+fn real_data_are_trained_on_and_their_history_is_drawn() {
+    let directory = temporary();
+    let at = |name: &str| directory.path().join(name);
+    let data = Array2::from_shape_fn((400, 3), |(row, column)| {
+        let angle = row as f64;
+        [1e3 * angle.sin(), 0.5 * angle.cos(), angle.sin() + 0.1 * (7.0 * angle).cos()][column]
+    });
+    write_npy(&at("ring.npy"), data.view().into_dyn()).expect("writable");
+    let options = "train rbm --visible gaussian --data ring.npy --hidden 3 --epochs 60 --batch-size 10 --learning-rate 0.1";
+    let found = json(
+        directory.path(),
+        &format!("{options} --out a.safetensors --history h.json --plots figures --json"),
+        0,
+    );
+    let likelihood = number(&found, "/epochs/59/log_likelihood");
+    assert!(likelihood > number(&found, "/epochs/0/log_likelihood") + 0.5, "{found}");
+    let evaluated = json(directory.path(), "evaluate a.safetensors --data ring.npy --json", 0);
+    assert!((number(&evaluated, "/mean_log_likelihood") - likelihood).abs() < 1e-9, "{evaluated}");
+    ok(directory.path(), "plot h.json --out drawn", 0);
+    let drawn = |name: &str| fs::read(at(name)).expect("written");
+    assert_eq!(drawn("drawn/learning.svg"), drawn("figures/learning.svg"));
+    fs::write(at("h.json"), "[{}]").expect("writable");
+    let refused = lnz(directory.path(), "plot h.json --out drawn");
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && message.contains("not a history of lnz train"), "{message}");
+}
+
 /// A network is trained, its log Z integrated, and read back by the options that the training names.
 #[test]
 fn networks_are_trained_and_read_back() {

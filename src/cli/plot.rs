@@ -12,16 +12,17 @@ use lnz::{Error, io};
 use super::arguments::setting;
 use super::model::Options;
 use super::pictures::{self, Format};
-use super::{Report, output};
+use super::{Report, output, train};
 
 /// Draw figures of runs, comparisons, calibrations and likelihoods
 ///
-/// Takes what --out of lnz estimate, lnz compare and lnz evaluate wrote, and what lnz verify --thorough --json printed, in any
-/// mixture: every figure that a run has data for; several runs side by side; estimators against each other and their errors against
-/// cost; whether error bars are honest; log-likelihoods over each other, for training and test data or for several models.
+/// Takes what --out of lnz estimate, lnz compare and lnz evaluate wrote, --history FILE.json of lnz train, and what lnz verify
+/// --thorough --json printed, in any mixture: every figure that a run has data for; several runs side by side; estimators against each other and their errors against
+/// cost; whether error bars are honest; log-likelihoods over each other, for training and test data or for several models;
+/// learning curves.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Run records, comparisons and calibrations (.json), log-likelihoods of examples (.csv, .npz)
+    /// Run records, comparisons, calibrations and histories (.json), log-likelihoods of examples (.csv, .npz)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Directory for the figures; it is made if it is missing
@@ -50,7 +51,7 @@ impl Arguments {
     pub(crate) fn run(&self) -> Result<Report> {
         output::check_directory(&self.out, "--out")?;
         let (mut runs, mut sets) = (Vec::new(), Vec::new());
-        let (mut comparisons, mut calibrations) = (Vec::new(), Vec::new());
+        let (mut comparisons, mut calibrations, mut trainings) = (Vec::new(), Vec::new(), Vec::new());
         for (path, name) in self.files.iter().zip(names(&self.files)) {
             match output::extension(path).as_str() {
                 "csv" | "npz" => sets.extend(
@@ -58,10 +59,13 @@ impl Arguments {
                         .into_iter()
                         .map(|(column, values)| (called(&name, &column), values)),
                 ),
-                _ => match Record::read(path)? {
-                    Record::Run(record) => runs.push((name, path, *record)),
-                    Record::Comparison(record) => comparisons.push((name, *record)),
-                    Record::Calibration(record) => calibrations.push((name, *record)),
+                _ => match train::stages(path)? {
+                    Some(stages) => trainings.push((name, stages)),
+                    None => match Record::read(path)? {
+                        Record::Run(record) => runs.push((name, path, *record)),
+                        Record::Comparison(record) => comparisons.push((name, *record)),
+                        Record::Calibration(record) => calibrations.push((name, *record)),
+                    },
                 },
             }
         }
@@ -90,6 +94,11 @@ impl Arguments {
         for (name, record) in &calibrations {
             let prefix = if many { format!("{name}-") } else { String::new() };
             write(&prefix, &plots::of_calibrations(&record.found))?;
+        }
+        let many = trainings.len() > 1;
+        for (name, stages) in &trainings {
+            let prefix = if many { format!("{name}-") } else { String::new() };
+            write(&prefix, &plots::of_training(stages).into_iter().collect::<Vec<_>>())?;
         }
         if !sets.is_empty() {
             let sets: Vec<Examples<'_>> = sets

@@ -114,7 +114,8 @@ fn put_npy(writer: &mut impl Write, array: &ArrayViewD<'_, f64>) -> io::Result<(
     array.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))
 }
 
-/// Writes a model that was trained here: [`write_rbm`]; the same with `sigma` of a Gaussian one, W divided by σ² in its energy; `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units;
+/// Writes a model that was trained here: [`write_rbm`]; `vishid` (visible, hidden), divided by
+/// σ² in the energy, `b`, `c` and `sigma` of a Gaussian one; `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units;
 /// the constants of a network by their names, without its base.
 ///
 /// # Errors
@@ -165,12 +166,12 @@ pub fn write_rbm(path: &Path, rbm: &Rbm) -> Result<()> {
     write_arrays(path, &arrays)
 }
 
-/// As [`write_rbm`], with `sigma` and W as [`Convention::Cho`](crate::models::gaussian_rbm::Convention::Cho) has it.
+/// W as [`Convention::Cho`](crate::models::gaussian_rbm::Convention::Cho) has it, under a name that tells how it lies.
 fn write_gaussian_rbm(path: &Path, rbm: &GaussianRbm) -> Result<()> {
     let sigma = rbm.sigma();
     let weights = rbm.scaled_weights() * &sigma.mapv(|s| s * s).insert_axis(Axis(1));
     let arrays = [
-        ("W", weights.view().into_dyn()),
+        ("vishid", weights.view().into_dyn()),
         ("b", rbm.visible_bias().view().into_dyn()),
         ("c", rbm.hidden_bias().view().into_dyn()),
         ("sigma", sigma.view().into_dyn()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, Axis};
 
 use super::figure::{Figure, Map};
 use super::numbers::{quantile, significant, sorted};
@@ -55,14 +55,15 @@ pub(super) fn figure(model: &Arc<dyn Model>) -> Option<Figure> {
     })
 }
 
-/// W (visible, hidden) in the machine's own units.
+/// W (visible, hidden) in the machine's own units; for real visible units σ²W̃, what a hidden unit adds to their mean.
 fn weights(model: &Arc<dyn Model>) -> Option<Array2<f64>> {
     if let Some(rbm) = downcast::<Rbm>(model) {
         // Spins are held as the machine of bits with W′ = 4W.
         let factor = if rbm.units() == Units::Spins { 0.25 } else { 1.0 };
         return Some(rbm.weights() * factor);
     }
-    downcast::<GaussianRbm>(model).map(|rbm| rbm.scaled_weights().clone())
+    let rbm = downcast::<GaussianRbm>(model)?;
+    Some(rbm.scaled_weights() * &rbm.sigma().mapv(|s| s * s).insert_axis(Axis(1)))
 }
 
 fn norm(column: ArrayView1<'_, f64>) -> f64 {

@@ -67,37 +67,55 @@ pub(super) fn figure(stages: &[Stage]) -> Option<Figure> {
             marks: Marks::Points(compared.iter().map(|(at, log_z, _)| [*at, *log_z]).collect()),
         });
     }
-    let reach = points.iter().flat_map(|[_, value, half]| [value - half, value + half]);
-    let y = Axis::around("log Z (nats)", reach.chain(compared.iter().map(|(_, log_z, _)| *log_z)));
+    let reached = points.iter().flat_map(reach);
+    let y = Axis::around("log Z (nats)", reached.chain(compared.iter().map(|(_, log_z, _)| *log_z)));
     panels.push(Panel::wide(Axis::around("epoch", points.iter().map(|point| point[0])), y, series));
     let mut shown =
         last.log_likelihoods.iter().zip(names).filter_map(|(value, name)| Some(((*value)?, name)));
     let end = shown.next_back().map_or(String::new(), |(value, name)| {
-        let error =
-            if last.std_err > 0.0 { format!(" ± {}", significant(last.std_err, 2)) } else { String::new() };
+        let error = match last.std_err {
+            0.0 => String::new(),
+            known if known.is_finite() => format!(" ± {}", significant(known, 2)),
+            _ => " ± ?".into(),
+        };
         format!(": {value:.2}{error} nats an example of {name}")
     });
     Some(Figure {
         name: "learning",
         title: format!("Up to epoch {}{end}", last.at),
         reading: "Good: likelihoods that rise and level off together, and points of following inside the band of log Z. Bad: \
-                  validation data that fall while training data rise (too many epochs), or bands so wide that nothing is told."
+                  validation data that fall while training data rise (too many epochs), or bands so wide that nothing is told. A \
+                  dashed line may be off by many nats: too few of the chains that follow have a common weight for an error bar."
             .into(),
         panels,
     })
 }
 
-/// A band where there are errors, and the line in it.
+/// A line, with a band where there are errors, and dashed where these are not known.
 fn lines(points: &[[f64; 3]], colour: Colour, name: &str) -> Vec<Series> {
+    let at =
+        |points: &[[f64; 3]]| points.iter().map(|[at, value, _]| [*at, *value]).collect::<Vec<[f64; 2]>>();
     let mut series = Vec::new();
-    if points.iter().any(|point| point[2] > 0.0) {
-        let band = points.iter().map(|[at, value, half]| [*at, value - half, value + half]).collect();
-        series.push(Series::unnamed(colour, Marks::Band(band)));
+    if points.iter().any(|point| !point[2].is_finite()) {
+        let label = Some(format!("{name}, error not known"));
+        series.push(Series { label, ..Series::unnamed(colour, Marks::Dashed(at(points))) });
     }
-    let line: Vec<[f64; 2]> = points.iter().map(|[at, value, _]| [*at, *value]).collect();
-    let marks = if line.len() > 1 { Marks::Line(line) } else { Marks::Points(line) };
-    series.push(Series { label: Some(name.into()), ..Series::unnamed(colour, marks) });
+    let mut label = Some(name.to_owned());
+    for known in points.split(|point| !point[2].is_finite()).filter(|known| !known.is_empty()) {
+        if known.iter().any(|point| point[2] > 0.0) {
+            let band = known.iter().map(|[at, value, half]| [*at, value - half, value + half]).collect();
+            series.push(Series::unnamed(colour, Marks::Band(band)));
+        }
+        let marks = if known.len() > 1 { Marks::Line(at(known)) } else { Marks::Points(at(known)) };
+        series.push(Series { label: label.take(), ..Series::unnamed(colour, marks) });
+    }
     series
+}
+
+/// A value and the ends of its interval, where that is known.
+fn reach([_, value, half]: &[f64; 3]) -> [f64; 2] {
+    let half = if half.is_finite() { half } else { &0.0 };
+    [value - half, value + half]
 }
 
 /// What the axis has to hold: everything but early values so low that all later ones would lie on a line.
@@ -107,5 +125,40 @@ fn rising(points: &[[f64; 3]]) -> impl Iterator<Item = f64> {
     values.sort_by(f64::total_cmp);
     let middle = values[values.len() / 4];
     let least = (highest - 4.0 * (highest - middle)).max(values[0]);
-    points.iter().flat_map(|point| [point[1] - point[2], point[1] + point[2]]).filter(move |v| *v >= least)
+    points.iter().flat_map(reach).filter(move |v| *v >= least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trials::assert_sound;
+    use super::*;
+
+    fn stages(errors: &[f64]) -> Vec<Stage> {
+        let stage = |(i, &std_err): (usize, &f64)| Stage {
+            at: (i + 1) as f64,
+            log_z: Some(10.0 + i as f64),
+            std_err,
+            followed: (i == 2).then_some((12.5, f64::INFINITY)),
+            log_likelihoods: [Some(-20.0 + i as f64), None],
+        };
+        errors.iter().enumerate().map(stage).collect()
+    }
+
+    #[test]
+    fn errors_that_are_not_known_are_dashed_and_leave_the_axes_alone() {
+        let found = figure(&stages(&[0.1, f64::INFINITY, 0.2, 0.1, f64::INFINITY])).expect("a figure");
+        assert_sound(&found);
+        assert!(found.title.contains("-16.00 ± ? nats"), "{}", found.title);
+        let labels: Vec<&str> = found.panels[0].series.iter().filter_map(|s| s.label.as_deref()).collect();
+        assert_eq!(labels, ["training data, error not known", "training data"]);
+        let bands = found.panels[0].series.iter().filter(|s| matches!(s.marks, Marks::Band(_))).count();
+        assert_eq!(bands, 2);
+
+        let exact = figure(&stages(&[0.0; 3])).expect("a figure");
+        assert_sound(&exact);
+        assert_eq!(exact.panels[0].series.len(), 1);
+        let unknown = figure(&stages(&[f64::INFINITY; 3])).expect("a figure");
+        assert_sound(&unknown);
+        assert_eq!(unknown.panels[0].series.len(), 1);
+    }
 }

@@ -1,11 +1,12 @@
 //! What is known of each epoch, as a table and as a file.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use lnz::estimators::tracker::Tracked;
-use lnz::io::{self, record::to_json};
+use lnz::io::{self, record};
 use lnz::plots::Stage;
 use lnz::training::Epoch;
 use serde::{Deserialize, Serialize};
@@ -108,10 +109,25 @@ pub(super) fn lines(rows: &[Row]) -> String {
     table(&titles, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
+/// What a picture shows of a history in JSON; `None` for any other file.
+pub(in crate::cli) fn stages(path: &Path) -> lnz::Result<Option<Vec<Stage>>> {
+    let failed = |source| lnz::Error::File { path: path.into(), source };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    // Records are objects, and long.
+    if !text.trim_start().starts_with('[') {
+        return Ok(None);
+    }
+    let rows: Vec<Row> = record::from_json(&text).map_err(|error| lnz::Error::Format {
+        path: path.into(),
+        message: format!("not a history of lnz train ({error})"),
+    })?;
+    Ok(Some(rows.iter().map(Row::stage).collect()))
+}
+
 /// Writes rows by the extension of `path`.
 pub(super) fn write(path: &Path, rows: &[Row]) -> lnz::Result<()> {
     if extension(path) == "json" {
-        let text = to_json(rows) + "\n";
+        let text = record::to_json(rows) + "\n";
         return io::write_atomically(path, |writer| writer.write_all(text.as_bytes()));
     }
     let rows: Vec<_> = rows.iter().map(Row::columns).collect();

@@ -20,6 +20,7 @@ mod rbm;
 pub(super) use checkpoint::STATE;
 pub(super) use common::Following;
 pub(super) use fit::JUDGED;
+pub(super) use history::stages;
 
 /// Fit a model to data by maximum likelihood
 ///
