@@ -281,7 +281,7 @@ const CASES: &[Case] = &[
     case("between ref:ising ref:rbm", &["spaces"]),
     case("between ref:gaussian ref:gaussian?seed=2", &["finite"]),
     case("between ref:ising missing.npz", &["missing.npz"]),
-    case("verify --only smc", &["--thorough"]),
+    case("verify --only nonsense", &["--only", "nonsense"]),
     case("verify --thorough --only nonsense", &["--only", "nonsense"]),
 ];
 

@@ -100,11 +100,11 @@ fn verification_passes_and_catches_a_flipped_sign() {
         by_name("enumeration").unwrap(),
         &SignFlipped,
     ];
-    let found = verify(&methods[..4], &Silent).unwrap();
+    let found = verify(&methods[..4], None, &Silent).unwrap();
     let off: Vec<_> = found.checks.iter().filter(|check| !check.passes).collect();
     assert!(found.passes(), "{off:?} {:?}", found.honesty);
     assert!(found.checks.len() >= 12, "{}", found.checks.len());
-    let found = verify(&methods[4..], &Silent).unwrap();
+    let found = verify(&methods[4..], None, &Silent).unwrap();
     assert!(!found.passes());
     assert!(found.checks.iter().filter(|check| check.method == "sign-flipped" && !check.passes).count() >= 3);
 }

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// Measure coverage, width of intervals and verdicts over 200 seeds instead (three hours on two cores)
     #[arg(long, conflicts_with = "plant_mistake")]
     thorough: bool,
-    /// Of --thorough, only rows that have this in METHOD on REFERENCE, such as smc, funnel or 'ti on ref:ising'
-    #[arg(long, value_name = "TEXT", requires = "thorough")]
+    /// Only what has this in METHOD on REFERENCE, such as smc, funnel or 'ti on ref:ising'
+    #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Add an estimator whose weights have the wrong sign, to see that it is caught
     #[arg(long)]
@@ -76,7 +76,7 @@ impl Arguments {
         if self.plant_mistake {
             estimators.push(&SignFlipped);
         }
-        let found = verify(&estimators, &progress)?;
+        let found = verify(&estimators, self.only.as_deref(), &progress)?;
         let text = if self.json {
             json(&found)
         } else {

@@ -5,8 +5,8 @@ use std::fmt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::references::Known;
-use crate::error::{Error, Result};
+use super::references::{Known, is_chosen, none_chosen};
+use crate::error::Result;
 use crate::estimators::{Monitor, Settings, Silent, by_name};
 use crate::math::statistics;
 
@@ -227,8 +227,7 @@ impl Run {
 /// # Errors
 /// What an estimator reports; [`Error::Setting`] where no row is left.
 pub fn calibrate(others: &[Known], only: Option<&str>, monitor: &dyn Monitor) -> Result<Calibrations> {
-    let chosen =
-        |method: &str, spec: &str| only.is_none_or(|only| format!("{method} on {spec}").contains(only));
+    let chosen = |method: &str, spec: &str| is_chosen(only, method, spec);
     let mut found = Calibrations::default();
     for (spec, due) in REFERENCES {
         let methods: Vec<&str> = METHODS.into_iter().filter(|method| chosen(method, spec)).collect();
@@ -249,8 +248,7 @@ pub fn calibrate(others: &[Known], only: Option<&str>, monitor: &dyn Monitor) ->
     found.hard = rows(&HARD)?;
     found.beyond = rows(&BEYOND)?;
     if found.cells.is_empty() && found.hard.is_empty() && found.beyond.is_empty() {
-        let expected = "no row of the calibration has this in `METHOD on REFERENCE`; try smc, tempering, ising or funnel";
-        return Err(Error::setting("--only", only.unwrap_or_default(), expected));
+        return Err(none_chosen(only));
     }
     Ok(found)
 }

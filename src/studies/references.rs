@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::estimators::{Estimator, Settings, Silent, quickest_exact};
 use crate::models::{Model, Tempered, builtin};
 
@@ -54,4 +54,15 @@ impl Known {
             Arc::clone(&self.model)
         }
     }
+}
+
+/// Whether `only` is in `METHOD on REFERENCE`.
+pub(super) fn is_chosen(only: Option<&str>, method: &str, spec: &str) -> bool {
+    only.is_none_or(|only| format!("{method} on {spec}").contains(only))
+}
+
+/// What is said where `only` leaves nothing to do.
+pub(super) fn none_chosen(only: Option<&str>) -> Error {
+    let expected = "nothing has this in `METHOD on REFERENCE`; try smc, tempering, ising or funnel";
+    Error::setting("--only", only.unwrap_or_default(), expected)
 }

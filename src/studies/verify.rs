@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::references::Known;
+use super::references::{Known, is_chosen, none_chosen};
 use crate::error::{Error, Result};
 use crate::estimators::ais::Ais;
 use crate::estimators::{Estimate, Estimator, Guarantee, Monitor, Settings, Silent};
@@ -16,8 +16,10 @@ use crate::models::Model;
 const RUNS: u64 = 8;
 /// The largest |z| that passes: a right sampler exceeds it once in 150,000 cells.
 const LIMIT: f64 = 4.5;
-/// Standard deviations of z over all runs of a sampler that pass: with 80 runs or more, an honest one stays well within.
+/// Standard deviations of z over all runs of a sampler that pass: with so many runs an honest one stays well within. Fewer are not
+/// judged.
 const HONEST: std::ops::Range<f64> = 0.6..1.6;
+const ENOUGH: usize = 64;
 /// The largest error of an exact method, relative to 1 + |log Z|.
 const ROUNDING: f64 = 1e-9;
 /// The largest error of quadrature, in nats.
@@ -39,13 +41,16 @@ const FAR: &[&str] = &["importance"];
 /// and so deep wells that thermodynamic integration takes minutes.
 const LIGHT_TAILS: &[&str] = &["reverse-ais", "sandwich", "ti"];
 
+/// Chains go along a bent ridge so slowly that what needs them in equilibrium is low there with so few rungs.
+const SLOW: &[&str] = &["ti"];
+
 /// Of every kind, the asymmetric among them.
 const REFERENCES: [Reference; 14] = [
     Reference { spec: "ref:gaussian?dim=2", published: None, without: &[] },
     Reference { spec: "ref:gaussian?dim=8", published: None, without: &[] },
     Reference { spec: "ref:mixture?dim=2&separation=3", published: None, without: &[] },
     Reference { spec: "ref:gaussian-shells", published: None, without: &[] },
-    Reference { spec: "ref:banana?bend=0.03", published: None, without: &[] },
+    Reference { spec: "ref:banana?bend=0.03", published: None, without: SLOW },
     Reference { spec: "ref:many-well?dim=2", published: None, without: LIGHT_TAILS },
     Reference { spec: "ref:ising?side=4&coupling=0.3&field=0.2", published: None, without: FAR },
     // By Kaufman's formula (doi:10.1103/PhysRev.76.1232).
@@ -109,7 +114,8 @@ impl Verification {
     }
 }
 
-/// Holds every one of `estimators` against every reference that it applies to.
+/// Holds every one of `estimators` against every reference that it applies to; with `only`, pairs that have it in
+/// `METHOD on REFERENCE`, and no others.
 ///
 /// The truth is the quickest exact method's; all other exact methods must agree with it to rounding, and it with the literature
 /// where that prints the number. Samplers run eight times with 256 chains and 64 rungs, far from converged on purpose: weights
@@ -117,20 +123,32 @@ impl Verification {
 /// of rungs.
 ///
 /// # Errors
-/// What an estimator reports, unless it is that it does not apply.
-pub fn verify(estimators: &[&dyn Estimator], monitor: &dyn Monitor) -> Result<Verification> {
+/// What an estimator reports, unless it is that it does not apply; [`Error::Setting`] where no pair is left.
+pub fn verify(
+    estimators: &[&dyn Estimator],
+    only: Option<&str>,
+    monitor: &dyn Monitor,
+) -> Result<Verification> {
+    let chosen = |method: &str, spec: &str| is_chosen(only, method, spec);
     let mut found = Verification { references: Vec::new(), checks: Vec::new(), honesty: Vec::new() };
     let mut scores: Vec<Vec<f64>> = vec![Vec::new(); estimators.len()];
     monitor.begin("verification", (REFERENCES.len() * estimators.len()) as u64);
     for reference in &REFERENCES {
+        if !estimators.iter().any(|estimator| chosen(estimator.name(), reference.spec)) {
+            monitor.advance(estimators.len() as u64);
+            continue;
+        }
         let known = Known::new(reference.spec)?;
         found.references.push((reference.spec.into(), known.log_z, known.by.name().into()));
-        if let Some(published) = reference.published {
+        if let Some(published) = reference.published.filter(|_| chosen("literature", reference.spec)) {
             found.checks.push(unsampled("literature", &known, published, 1e-9));
         }
         for (&estimator, scores) in estimators.iter().zip(&mut scores) {
             monitor.advance(1);
-            if reference.without.contains(&estimator.name()) || estimator.plan(&known.model).is_err() {
+            if !chosen(estimator.name(), reference.spec)
+                || reference.without.contains(&estimator.name())
+                || estimator.plan(&known.model).is_err()
+            {
                 continue;
             }
             match estimator.guarantee() {
@@ -147,6 +165,9 @@ pub fn verify(estimators: &[&dyn Estimator], monitor: &dyn Monitor) -> Result<Ve
             }
         }
     }
+    if found.checks.is_empty() {
+        return Err(none_chosen(only));
+    }
     for (estimator, scores) in estimators.iter().zip(scores).filter(|(_, scores)| !scores.is_empty()) {
         let squares: Vec<f64> = scores.iter().map(|z| z * z).collect();
         let sd_z = statistics::mean(&squares).sqrt();
@@ -154,7 +175,7 @@ pub fn verify(estimators: &[&dyn Estimator], monitor: &dyn Monitor) -> Result<Ve
             method: estimator.name().into(),
             sd_z,
             runs: scores.len(),
-            passes: HONEST.contains(&sd_z),
+            passes: scores.len() < ENOUGH || HONEST.contains(&sd_z),
         });
     }
     Ok(found)

@@ -150,11 +150,17 @@ impl<'a> Training<'a> {
         let number = self.done + 1;
         monitor.follows((epochs - number) as f64);
         monitor.begin(&format!("epoch {number} of {epochs}"), batches as u64);
-        for (i, batch) in order.chunks(batch_size).enumerate() {
-            let progress = (self.done * batches + i) as f64 / (updates - 1).max(1) as f64;
-            self.learner.update(batch, self.schedule.rate_at(progress))?;
-            monitor.advance(1);
-        }
+        let (learner, schedule, done) = (&mut self.learner, &self.schedule, self.done);
+        let pass = || {
+            order.chunks(batch_size).enumerate().try_for_each(|(i, batch)| {
+                let progress = (done * batches + i) as f64 / (updates - 1).max(1) as f64;
+                learner.update(batch, schedule.rate_at(progress))?;
+                monitor.advance(1);
+                Ok(())
+            })
+        };
+        // On a thread of the pool, which a small update would otherwise wake several times.
+        rayon::join(pass, || ()).0?;
         let model = self.learner.model().map_err(|_| {
             Error::setting(
                 "--learning-rate",

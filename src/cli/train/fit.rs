@@ -38,8 +38,9 @@ impl<S: Serialize> Fit<'_, S> {
     pub(super) fn run(&self, mut training: Training<'_>) -> Result<Report> {
         let Self { common, data, .. } = self;
         let tracking = (!common.no_track).then(|| common.following.settings(common.seed));
-        let made = Made::new(self.family, self.settings, tracking.as_ref(), data);
-        let checkpoints = common.checkpoints.as_deref().map(|directory| Checkpoints::new(directory, made));
+        let checkpoints = common.checkpoints.as_deref().map(|directory| {
+            Checkpoints::new(directory, Made::new(self.family, self.settings, tracking.as_ref(), data))
+        });
         let mut tracker = tracking.map(Tracker::new).transpose()?;
         let mut rows: Vec<Row> = Vec::new();
         if common.resume {

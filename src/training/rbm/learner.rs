@@ -20,6 +20,8 @@ use crate::training::{Arrays, Learner, MONITORED, Negative, base_rates, mean, st
 
 pub(super) struct RbmLearner<'a> {
     rows: Rows<'a>,
+    /// Of bits.
+    rates: Option<Array1<f64>>,
     settings: Settings,
     pub machine: Machine,
     pub centres: Centres,
@@ -31,9 +33,10 @@ pub(super) struct RbmLearner<'a> {
 impl<'a> RbmLearner<'a> {
     pub(super) fn new(machine: Machine, rows: Rows<'a>, settings: &Settings) -> Result<Self> {
         let stream = Stream::new(settings.schedule.seed).child(2);
-        let reference = match machine.precision {
-            None => base_rates(rows.data)?.iter().map(|&rate| log_odds(rate) as f32).collect(),
-            Some(_) => vec![0.0; machine.visible_bias.len()],
+        let rates = machine.precision.is_none().then(|| base_rates(rows.data)).transpose()?;
+        let reference = match &rates {
+            Some(rates) => rates.iter().map(|&rate| log_odds(rate) as f32).collect(),
+            None => vec![0.0; machine.visible_bias.len()],
         };
         let chains = match settings.negative {
             Negative::Exact => {
@@ -54,7 +57,7 @@ impl<'a> RbmLearner<'a> {
             visible: rows.means(),
             hidden: machine.hidden_bias.iter().map(|&c| sigmoid(f64::from(c)) as f32).collect(),
         };
-        Ok(Self { rows, settings: settings.clone(), machine, centres, batch: Vec::new(), chains })
+        Ok(Self { rows, rates, settings: settings.clone(), machine, centres, batch: Vec::new(), chains })
     }
 
     /// The rows of a batch, in blocks.
@@ -166,7 +169,13 @@ impl Learner for RbmLearner<'_> {
     fn model(&self) -> Result<Arc<dyn Model>> {
         match (&self.machine.precision, &self.rows.scale) {
             (Some(precision), Some(scale)) => Ok(Arc::new(self.machine.gaussian(precision, scale)?)),
-            _ => Ok(Arc::new(self.machine.bits()?.with_base_rates(base_rates(self.rows.data)?)?)),
+            _ => {
+                let rbm = self.machine.bits()?;
+                Ok(Arc::new(match &self.rates {
+                    Some(rates) => rbm.with_base_rates(rates.clone())?,
+                    None => rbm,
+                }))
+            }
         }
     }
 
