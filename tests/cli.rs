@@ -587,7 +587,7 @@ fn verify_says_so_when_a_sign_is_flipped() {
     let text = ok(directory.path(), "verify --plant-mistake --only ref:ising", 3);
     let header = text.lines().nth(2).expect("a table");
     assert!(header.ends_with("sign-flipped"), "{header}");
-    let rows = text.lines().skip(4).take_while(|line| !line.starts_with("error bars"));
+    let rows = text.lines().skip(3).take_while(|line| !line.starts_with("error bars"));
     assert!(rows.clone().count() > 1 && rows.clone().all(|row| row.starts_with("ref:ising")), "{text}");
     assert!(text.contains(" OFF") && text.contains("do not trust this installation"), "{text}");
 }
