@@ -98,15 +98,16 @@ fn moments_differ_by_the_gradient_of_the_log_likelihood() {
 /// Sums over the smaller side, whichever it is, against sums over all visible states.
 #[test]
 fn exact_means_are_those_of_all_states() {
-    for (visible, hidden) in [(5, 3), (4, 7), (6, 12)] {
+    // The last one in single precision.
+    for (visible, hidden, most) in [(5, 3, 1e-13), (4, 7, 1e-13), (6, 12, 1e-13), (16, 15, 2e-6)] {
         let rbm = random_rbm(visible, hidden, 1.5, 7);
         let (exact, found) = Moments::of_model(&rbm).expect("small");
         let all = all_states(visible);
         let summed = Moments::of(&rbm, all.view(), Some(probabilities(&rbm).view())).expect("bits");
         let difference = &exact - &summed;
-        assert!(difference.weights.iter().all(|d| d.abs() < 1e-13));
-        assert!(difference.visible.iter().chain(&difference.hidden).all(|d| d.abs() < 1e-13));
-        assert!((found - log_z(&rbm)).abs() < 1e-12);
+        assert!(difference.weights.iter().all(|d| d.abs() < most));
+        assert!(difference.visible.iter().chain(&difference.hidden).all(|d| d.abs() < most));
+        assert!((found - log_z(&rbm)).abs() < 10.0 * most);
     }
     let large = random_rbm(30, 21, 0.1, 1);
     let refused = Moments::of_model(&large).expect_err("too large").to_string();

@@ -6,13 +6,17 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::math::log_sum_exp;
+use crate::math::{log_sum_exp, products, simd};
 use crate::models::rbm::softplus;
 use crate::models::{GaussianRbm, Model, Rbm};
 
 /// Most units of the smaller side that are summed over, and states of them that are worked on together.
 const MOST_BITS: usize = 20;
-const BATCH: usize = 1024;
+const BATCH: usize = 256;
+/// Batches to a round.
+const TOGETHER: usize = 64;
+/// Most units of that side whose sums are taken in double precision: a gradient of 784×20 units takes ten times as long in it.
+const MOST_DOUBLE: usize = 14;
 
 /// ⟨−∂E/∂W⟩ = ⟨v σ(a)ᵀ⟩, ⟨−∂E/∂b⟩ = ⟨v⟩ and ⟨−∂E/∂c⟩ = ⟨σ(a)⟩ with a = c + vW, for the machine of bits that an RBM equals.
 ///
@@ -90,7 +94,7 @@ impl Moments {
     }
 
     /// Means under the machine itself, by summation over all states of its smaller side, and log Z of the machine of bits (without
-    /// its [offset](Rbm::offset)).
+    /// its [offset](Rbm::offset)). From 15 units on that side, single precision leaves relative errors of about 10⁻⁶ in them.
     ///
     /// # Errors
     /// [`Error::Setting`] where that side has more than 20 units.
@@ -128,6 +132,9 @@ impl Moments {
 
     /// p(h) ∝ exp(c·h) Πᵢ (1 + exp(bᵢ + (Wh)ᵢ)).
     fn of_bits(rbm: &Rbm) -> (Self, f64) {
+        if rbm.hidden() > MOST_DOUBLE {
+            return Self::of_bits_single(rbm);
+        }
         Self::by_hidden(rbm.visible(), rbm.hidden(), &|hidden| {
             let mut visible = hidden.dot(&rbm.weights().t()) + rbm.visible_bias();
             let of_rows = visible.rows().into_iter().zip(hidden.dot(rbm.hidden_bias()));
@@ -138,48 +145,105 @@ impl Moments {
         })
     }
 
+    /// The same in single precision but for sums over states.
+    fn of_bits_single(rbm: &Rbm) -> (Self, f64) {
+        let (units, hidden) = rbm.weights().dim();
+        let weights = rbm.weights().t().mapv(|w| w as f32);
+        let bias: Vec<f32> = rbm.visible_bias().iter().map(|&b| b as f32).collect();
+        Self::summed(units, hidden, 0, &|first, rows| {
+            let on = |row: usize, unit: usize| (first + row) >> unit & 1 == 1;
+            let states =
+                Array2::from_shape_fn((rows, hidden), |(row, unit)| f32::from(u8::from(on(row, unit))));
+            let mut visible = Array2::zeros((rows, units));
+            products::multiply(states.view(), weights.view(), visible.view_mut());
+            let log_weights: Vec<f64> = visible
+                .rows_mut()
+                .into_iter()
+                .enumerate()
+                .map(|(row, mut inputs)| {
+                    let inputs = inputs.as_slice_mut().expect("rows of a whole array are contiguous");
+                    inputs.iter_mut().zip(&bias).for_each(|(x, b)| *x += b);
+                    let log_sum = simd::sum_softplus(1.0, inputs);
+                    simd::sigmoid_all(inputs);
+                    let units = (0..hidden).filter(|&unit| on(row, unit));
+                    units.map(|unit| rbm.hidden_bias()[unit]).sum::<f64>() + log_sum
+                })
+                .collect();
+            let log_sum = log_sum_exp(&log_weights);
+            let shares: Array1<f32> =
+                log_weights.iter().map(|weight| (weight - log_sum).exp() as f32).collect();
+            let weighted = &states * &shares.view().insert_axis(Axis(1));
+            let mut means = Array2::zeros((units, hidden));
+            products::multiply(visible.t(), weighted.view(), means.view_mut());
+            let means = Self {
+                weights: means.mapv(f64::from),
+                visible: visible.t().dot(&shares).mapv(f64::from),
+                hidden: weighted.sum_axis(Axis(0)).mapv(f64::from),
+                squares: Array1::zeros(0),
+            };
+            (means, log_sum)
+        })
+    }
+
     /// ⟨·⟩ = Σₕ p(h) ⟨·⟩ given h.
     fn by_hidden(
         visible: usize,
         hidden: usize,
         given: &(dyn Fn(&Array2<f64>) -> Given + Sync),
     ) -> (Self, f64) {
+        let squares = given(&Array2::zeros((1, hidden))).squares.ncols();
+        Self::summed(visible, hidden, squares, &|first, rows| {
+            let states = Array2::from_shape_fn((rows, hidden), |(row, unit)| {
+                f64::from(u8::from((first + row) >> unit & 1 == 1))
+            });
+            let Given { log_weights, visible, squares } = given(&states);
+            let log_sum = log_sum_exp(&log_weights);
+            let shares: Array1<f64> = log_weights.iter().map(|weight| (weight - log_sum).exp()).collect();
+            let weighted = &states * &shares.view().insert_axis(Axis(1));
+            let means = Self {
+                weights: visible.t().dot(&weighted),
+                visible: visible.t().dot(&shares),
+                hidden: weighted.sum_axis(Axis(0)),
+                squares: squares.t().dot(&shares),
+            };
+            (means, log_sum)
+        })
+    }
+
+    /// Means over all states of the hidden units from those `of` a batch of them, which come with the log of the sum of its weights.
+    fn summed(
+        visible: usize,
+        hidden: usize,
+        squares: usize,
+        of: &(dyn Fn(usize, usize) -> (Self, f64) + Sync),
+    ) -> (Self, f64) {
         let count = 1usize << hidden;
-        let batches = (0..count).step_by(BATCH).collect::<Vec<_>>();
-        let parts: Vec<(Self, f64)> = batches
-            .into_par_iter()
-            .map(|first| {
-                let rows = BATCH.min(count - first);
-                let states = Array2::from_shape_fn((rows, hidden), |(row, unit)| {
-                    f64::from(u8::from((first + row) >> unit & 1 == 1))
-                });
-                let Given { log_weights, visible, squares } = given(&states);
-                let log_sum = log_sum_exp(&log_weights);
-                let shares: Array1<f64> = log_weights.iter().map(|weight| (weight - log_sum).exp()).collect();
-                let weighted = &states * &shares.view().insert_axis(Axis(1));
-                let means = Self {
-                    weights: visible.t().dot(&weighted),
-                    visible: visible.t().dot(&shares),
-                    hidden: weighted.sum_axis(Axis(0)),
-                    squares: squares.t().dot(&shares),
-                };
-                (means, log_sum)
-            })
-            .collect();
-        let log_sums: Vec<f64> = parts.iter().map(|(_, log_sum)| *log_sum).collect();
-        let log_z = log_sum_exp(&log_sums);
+        let firsts: Vec<usize> = (0..count).step_by(BATCH).collect();
+        // A share of the batches at a time: the means of each take as much room as W.
         let mut total = Self {
             weights: Array2::zeros((visible, hidden)),
             visible: Array1::zeros(visible),
             hidden: Array1::zeros(hidden),
-            squares: Array1::zeros(parts[0].0.squares.len()),
+            squares: Array1::zeros(squares),
         };
-        for (part, log_sum) in &parts {
-            let share = (log_sum - log_z).exp();
-            total.weights.scaled_add(share, &part.weights);
-            total.visible.scaled_add(share, &part.visible);
-            total.hidden.scaled_add(share, &part.hidden);
-            total.squares.scaled_add(share, &part.squares);
+        let mut log_z = f64::NEG_INFINITY;
+        for firsts in firsts.chunks(TOGETHER) {
+            let parts: Vec<(Self, f64)> =
+                firsts.par_iter().map(|&first| of(first, BATCH.min(count - first))).collect();
+            for (part, log_sum) in &parts {
+                let both = log_sum_exp(&[log_z, *log_sum]);
+                let (kept, share) = ((log_z - both).exp(), (log_sum - both).exp());
+                let pairs = [
+                    (&mut total.visible, &part.visible),
+                    (&mut total.hidden, &part.hidden),
+                    (&mut total.squares, &part.squares),
+                ];
+                total.weights.zip_mut_with(&part.weights, |sum, mean| *sum = kept * *sum + share * mean);
+                for (sums, means) in pairs {
+                    sums.zip_mut_with(means, |sum, mean| *sum = kept * *sum + share * mean);
+                }
+                log_z = both;
+            }
         }
         (total, log_z)
     }
