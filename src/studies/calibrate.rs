@@ -225,7 +225,7 @@ impl Run {
 /// `METHOD on REFERENCE`, and no others.
 ///
 /// # Errors
-/// What an estimator reports; [`Error::Setting`] where no row is left.
+/// What an estimator reports; [`Error::Setting`](crate::Error::Setting) where no row is left.
 pub fn calibrate(others: &[Known], only: Option<&str>, monitor: &dyn Monitor) -> Result<Calibrations> {
     let chosen = |method: &str, spec: &str| is_chosen(only, method, spec);
     let mut found = Calibrations::default();

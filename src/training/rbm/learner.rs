@@ -167,16 +167,14 @@ impl Learner for RbmLearner<'_> {
     }
 
     fn model(&self) -> Result<Arc<dyn Model>> {
-        match (&self.machine.precision, &self.rows.scale) {
-            (Some(precision), Some(scale)) => Ok(Arc::new(self.machine.gaussian(precision, scale)?)),
-            _ => {
-                let rbm = self.machine.bits()?;
-                Ok(Arc::new(match &self.rates {
-                    Some(rates) => rbm.with_base_rates(rates.clone())?,
-                    None => rbm,
-                }))
-            }
+        if let (Some(precision), Some(scale)) = (&self.machine.precision, &self.rows.scale) {
+            return Ok(Arc::new(self.machine.gaussian(precision, scale)?));
         }
+        let rbm = self.machine.bits()?;
+        Ok(Arc::new(match &self.rates {
+            Some(rates) => rbm.with_base_rates(rates.clone())?,
+            None => rbm,
+        }))
     }
 
     fn state(&self) -> Arrays {

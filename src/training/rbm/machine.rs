@@ -129,7 +129,7 @@ impl Machine {
     pub(super) fn gaussian(&self, precision: &Precision, scale: &Scale) -> Result<GaussianRbm> {
         let Scale { mean, spread } = scale;
         let precision = double(&precision.values);
-        let scaled = self.weights.mapv(f64::from) / &spread.view().insert_axis(Axis(1));
+        let scaled = self.weights.mapv(f64::from) / spread.view().insert_axis(Axis(1));
         let hidden_bias = double(&self.hidden_bias) - mean.dot(&scaled);
         let sigma = spread / &precision.mapv(f64::sqrt);
         let visible_bias = mean + &(spread * &double(&self.visible_bias) / &precision);
