@@ -92,7 +92,7 @@ impl<'a> NetworkLearner<'a> {
         }
     }
 
-    fn network(&self) -> Result<Network> {
+    pub(super) fn network(&self) -> Result<Network> {
         let failed = |message: String| Error::model("network", message);
         let (mut graph, mut value) = Graph::new(&[self.data.ncols()]);
         for (layer, pair) in self.parameters.chunks_exact(2).enumerate() {

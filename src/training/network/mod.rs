@@ -219,6 +219,67 @@ mod tests {
         Settings { layers: vec![5, 4], method, activation: Activation::Tanh, ..Settings::default() }
     }
 
+    /// A learner whose last layer, which starts at zero, where most slopes vanish, does not; with one number of a parameter moved.
+    fn away<'a>(
+        data: &'a Array2<f64>,
+        settings: &Settings,
+        moved: Option<(usize, usize, f64)>,
+    ) -> NetworkLearner<'a> {
+        let mut learner = NetworkLearner::new(data.view(), settings);
+        for (i, value) in learner.parameters[4].values.iter_mut().enumerate() {
+            *value = 0.5 - 0.3 * i as f64;
+        }
+        learner.log_z.values.fill(0.7);
+        if let Some((parameter, index, by)) = moved {
+            let parameter = learner.parameters.get_mut(parameter).unwrap_or(&mut learner.log_z);
+            parameter.values.as_slice_mut().expect("contiguous")[index] += by;
+        }
+        learner
+    }
+
+    /// The gradient of maximum likelihood, with the mean under the model from a grid in place of chains, against differences of the
+    /// exact log-likelihood.
+    #[test]
+    fn the_likelihood_rises_along_its_gradient() {
+        const SPACING: f64 = 0.1;
+        let data = data(12);
+        let settings = Settings { layers: vec![3, 2], ..settings(Method::Persistent) };
+        let log_z = |learner: &NetworkLearner<'_>| {
+            let model = learner.model().expect("finite");
+            let quadrature = by_name("quadrature").expect("registered");
+            quadrature.estimate(&model, &Effort::default(), &Silent).expect("integrates").log_z
+        };
+        let likelihood = |moved: (usize, usize, f64)| {
+            let learner = away(&data, &settings, Some(moved));
+            -mean(&learner.model().expect("finite").energy(data.view())) - log_z(&learner)
+        };
+        let found = away(&data, &settings, None);
+        let grid = Array2::from_shape_fn((301 * 301, 2), |(i, axis)| {
+            SPACING * ([i / 301, i % 301][axis] as f64 - 150.0)
+        });
+        let energies = found.model().expect("finite").energy(grid.view());
+        let cell = SPACING * SPACING * (-log_z(&found)).exp();
+        let of_grid: Vec<f64> = energies.iter().map(|energy| cell * (-energy).exp()).collect();
+        assert!((of_grid.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+        let states = ndarray::concatenate![ndarray::Axis(0), data, grid];
+        let weights: Vec<f64> = std::iter::repeat_n(-1.0 / 12.0, 12).chain(of_grid).collect();
+        let (_, gradients) = found.network().expect("finite").parameter_gradients(states.view(), &weights);
+        for (number, parameter) in found.parameters.iter().enumerate() {
+            let (_, gradient) =
+                gradients.iter().find(|(name, _)| *name == parameter.name).expect("every parameter");
+            for (index, slope) in gradient.iter().enumerate() {
+                let step = 1e-4;
+                let [up, down] = [step, -step].map(|by| likelihood((number, index, by)));
+                let difference = (up - down) / (2.0 * step);
+                assert!(
+                    (slope - difference).abs() < 2e-5 * (1.0 + difference.abs()),
+                    "{}[{index}]: {slope} for {difference}",
+                    parameter.name
+                );
+            }
+        }
+    }
+
     /// The gradient that Adam was given, against differences of the loss with the same noise.
     #[test]
     fn losses_fall_along_their_gradients() {
@@ -232,17 +293,7 @@ mod tests {
         ] {
             let settings = Settings { base, ..settings(method) };
             let make = |moved: Option<(usize, usize, f64)>| {
-                let mut learner = NetworkLearner::new(data.view(), &settings);
-                // The last layer starts at zero, where most slopes vanish.
-                for (i, value) in learner.parameters[4].values.iter_mut().enumerate() {
-                    *value = 0.5 - 0.3 * i as f64;
-                }
-                learner.log_z.values.fill(0.7);
-                if let Some((parameter, index, by)) = moved {
-                    let parameter = learner.parameters.get_mut(parameter).unwrap_or(&mut learner.log_z);
-                    let values = &mut parameter.values;
-                    values.as_slice_mut().expect("contiguous")[index] += by;
-                }
+                let mut learner = away(&data, &settings, moved);
                 learner.update(&rows, 0.0).expect("updates");
                 learner
             };
