@@ -19,7 +19,7 @@ const LIMIT: f64 = 4.5;
 /// Standard deviations of z over all runs of a sampler that pass: with so many runs an honest one stays well within. Fewer are not
 /// judged.
 const HONEST: std::ops::Range<f64> = 0.6..1.6;
-const ENOUGH: usize = 64;
+const ENOUGH: usize = 48;
 /// The largest error of an exact method, relative to 1 + |log Z|.
 const ROUNDING: f64 = 1e-9;
 /// The largest error of quadrature, in nats.

@@ -15,7 +15,7 @@ const MOST_BITS: usize = 20;
 const BATCH: usize = 256;
 /// Batches to a round.
 const TOGETHER: usize = 64;
-/// Most units of that side whose sums are taken in double precision: a gradient of 784×20 units takes ten times as long in it.
+/// Most units of that side whose sums are taken in double precision: a gradient of 784×20 units takes five times as long in it.
 const MOST_DOUBLE: usize = 14;
 
 /// ⟨−∂E/∂W⟩ = ⟨v σ(a)ᵀ⟩, ⟨−∂E/∂b⟩ = ⟨v⟩ and ⟨−∂E/∂c⟩ = ⟨σ(a)⟩ with a = c + vW, for the machine of bits that an RBM equals.
