@@ -44,7 +44,8 @@ const RENEWAL: u64 = 4;
 pub struct Tracking {
     /// Chains.
     pub chains: usize,
-    /// Sweeps of single chains that annealing them anew takes at most, pilots among them.
+    /// Sweeps of single chains that annealing them anew takes at most, pilots among them, but for four times as many when
+    /// [renewed](Tracker::renew).
     pub anchor: u64,
     /// Models after which they are annealed anew, whatever they are worth.
     pub every: usize,

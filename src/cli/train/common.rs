@@ -82,7 +82,7 @@ pub(in crate::cli) struct Following {
     /// Anneal these chains anew after N models at the latest, and show how far they were off
     #[arg(long, value_name = "N", default_value_t = Tracking::default().every)]
     anchor_every: usize,
-    /// Sweeps of single chains that annealing takes
+    /// Sweeps of single chains that annealing takes; four times as many after the last epoch
     #[arg(long, value_name = "N", default_value_t = Tracking::default().anchor)]
     anchor_sweeps: u64,
 }
@@ -152,16 +152,23 @@ impl Common {
         Ok(settings()?)
     }
 
-    /// Rows that lie in the first of `domains` that holds the training data; `hint` ends the error where none does.
+    /// Rows that lie in the first of `domains` that holds the training data; `hint` ends the error where none does, and real numbers
+    /// would.
     pub(super) fn read(&self, domains: &[Domain], hint: &str) -> Result<Data> {
         let named = |path: &Path, error: lnz::Error| lnz::Error::Data {
-            message: format!("{}: {error}{hint}", path.display()),
+            message: format!("{}: {error}", path.display()),
         };
         let train = io::read_data(&self.data, self.binarize)?;
         let spaces: Vec<Space> =
             domains.iter().map(|domain| Space::new(train.ncols(), domain.clone())).collect();
         let space = spaces.iter().find(|space| space.check(train.view()).is_ok()).unwrap_or(&spaces[0]);
-        space.check(train.view()).map_err(|error| named(&self.data, error))?;
+        if let Err(error) = space.check(train.view()) {
+            let mut message = named(&self.data, error).to_string();
+            if Space::new(train.ncols(), Domain::Real).check(train.view()).is_ok() {
+                message += hint;
+            }
+            return Err(lnz::Error::Data { message }.into());
+        }
         let valid = self.valid.as_ref().map(|path| {
             let rows = io::read_data(path, self.binarize)?;
             space.check(rows.view()).map_err(|error| named(path, error))?;
