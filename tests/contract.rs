@@ -127,6 +127,26 @@ fn tempered(model: &Arc<dyn Model>, most: f64) {
     }
 }
 
+/// On the potts model each system falls into one of two phases and stays; on the banana chains hardly get to its ends.
+#[test]
+fn systems_that_keep_apart_are_seen() {
+    let parse = |spec| lnz::models::builtin::parse(spec).unwrap();
+    let r_hat = |model: &Arc<dyn Model>| {
+        let (path, schedule) = prepared(model, 8);
+        let length = Length { burn_in: 50, rounds: 200, every: 2 };
+        let run = ladder::run(path.as_ref(), start(&schedule, 32, 1), length, Observables::NONE, &Silent);
+        run.unwrap().samples.r_hats().into_iter().fold(1.0, f64::max)
+    };
+    for spec in ["ref:potts?side=6&states=10&coupling=1.5", "ref:banana"] {
+        let found = r_hat(&parse(spec));
+        assert!(found > 1.1, "{spec}: {found}");
+    }
+    for model in [rbm(), ising(), mixture()] {
+        let found = r_hat(&model);
+        assert!(found < 1.05, "{}: {found}", model.kind());
+    }
+}
+
 #[test]
 fn rbm_annealed() {
     annealed(&rbm(), 0.12);

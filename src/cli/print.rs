@@ -215,6 +215,9 @@ pub(crate) fn effort(estimate: &Estimate) -> String {
         parts.push(format!("exchanges accepted {:.0} to {:.0} %", 100.0 * least, 100.0 * most));
         parts.push(format!("{trips} round trips"));
     }
+    if let Some(r_hat) = figures.r_hat {
+        parts.push(format!("R-hat {r_hat:.2}"));
+    }
     if let Some(shape) = figures.pareto_shape {
         parts.push(format!("Pareto shape {shape:.2}"));
     }

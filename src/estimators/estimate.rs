@@ -256,6 +256,9 @@ pub struct Diagnostics {
     /// How often states went from the reference to the model and back, in all systems together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_trips: Option<u64>,
+    /// The largest R̂ of a rung of a tempering run, over its systems: near 1 where none keeps to states of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r_hat: Option<f64>,
     /// Several estimators on the same states, the reported one first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub analyses: Vec<Analysis>,

@@ -41,6 +41,9 @@ pub struct Decisions {
     /// Sweeps a rung and direction, where the estimator integrates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweeps: Option<usize>,
+    /// Rounds of a second trial, where a tempering run took one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<usize>,
     /// Whether the time limit made any of them less than was wanted.
     pub out_of_time: bool,
 }

@@ -96,6 +96,13 @@ pub enum Warning {
         /// The least that is accepted.
         least: f64,
     },
+    /// Systems of a tempering run kept to states of their own.
+    SystemsApart {
+        /// The largest R̂ of a rung.
+        r_hat: f64,
+        /// The largest that is accepted.
+        most: f64,
+    },
     /// Averages at some temperature rest on few of the states of a tempering run.
     FewReweighted {
         /// The temperature.
@@ -182,6 +189,11 @@ impl fmt::Display for Warning {
                 f,
                 "only {trips:.1} round trips between reference and model for each system ({least:.0} are needed): the run remembers \
                  where it started; a longer --max-time helps, or --method smc"
+            ),
+            Self::SystemsApart { r_hat, most } => write!(
+                f,
+                "systems kept to states of their own (R-hat {r_hat:.2}, at most {most:.2} is accepted): the run is too short for what \
+                 it has to explore; a longer --max-time helps, or --method smc"
             ),
             Self::FewReweighted { temperature, effective_samples, least } => write!(
                 f,

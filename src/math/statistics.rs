@@ -1,6 +1,8 @@
 //! Statistics of samples: moments, Student quantiles, autocorrelation, the tail of weights.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use ndarray::ArrayView2;
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::statistics::{Data, OrderStatistics, RankTieBreaker};
 
 /// The mean; NaN for no values.
 #[must_use]
@@ -72,6 +74,45 @@ pub fn autocorrelation_time(series: &[f64]) -> f64 {
     time.clamp(1.0, n as f64)
 }
 
+/// R̂ of chains, (draws, chains): near 1 where they agree, above where each has its own mean, width or drift.
+///
+/// Chains are cut in halves, values replaced by normal scores of their ranks, so that heavy tails and infinities do no harm, and the
+/// larger of the R̂ of values and of their distances from the median is taken (Vehtari, Gelman, Simpson, Carpenter & Bürkner 2021,
+/// doi:10.1214/20-BA1221). An integrated autocorrelation time of τ draws gives R̂² ≈ 1 + τ/n, n the length of a half. 1 where all values are the same;
+/// NaN for fewer than four draws.
+#[must_use]
+pub fn split_r_hat(chains: ArrayView2<'_, f64>) -> f64 {
+    let half = chains.nrows() / 2;
+    if half < 2 {
+        return f64::NAN;
+    }
+    // One half after the other.
+    let mut values = Vec::with_capacity(2 * half * chains.ncols());
+    for chain in chains.columns() {
+        values.extend(chain.iter().take(half));
+        values.extend(chain.iter().skip(chains.nrows() - half));
+    }
+    let median = Data::new(values.clone()).median();
+    let distances = values.iter().map(|x| if *x == median { 0.0 } else { (x - median).abs() }).collect();
+    r_hat(&normal_scores(values), half).max(r_hat(&normal_scores(distances), half))
+}
+
+/// √(1 − 1/n + B/W) of chains of n values: B is the variance of their means, W the mean of their variances.
+fn r_hat(values: &[f64], n: usize) -> f64 {
+    let chains = values.chunks(n).map(|chain| (mean(chain), variance(chain)));
+    let (means, variances): (Vec<f64>, Vec<f64>) = chains.unzip();
+    let between = variance(&means);
+    if between == 0.0 { 1.0 } else { (1.0 - 1.0 / n as f64 + between / mean(&variances)).sqrt() }
+}
+
+/// What standard normal values of the same ranks would be (Blom 1958).
+fn normal_scores(values: Vec<f64>) -> Vec<f64> {
+    let count = values.len() as f64;
+    let normal = Normal::standard();
+    let ranks = Data::new(values).ranks(RankTieBreaker::Average);
+    ranks.into_iter().map(|rank| normal.inverse_cdf((rank - 0.375) / (count + 0.25))).collect()
+}
+
 /// Shape k̂ of a generalised Pareto distribution fitted to the largest weights, given by their logarithms.
 ///
 /// The number of tail weights is min(N/5, 3√N) (Vehtari, Simpson, Gelman, Yao & Gabry, arXiv:1507.02646); the fit is that of
@@ -128,6 +169,7 @@ pub fn pareto_shape(log_weights: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::math::Stream;
+    use ndarray::{Array2, s};
     use rand::RngExt;
 
     #[test]
@@ -199,5 +241,39 @@ mod tests {
             })
             .collect();
         assert!((autocorrelation_time(&series) - 9.0).abs() < 0.9);
+    }
+    /// Of independent values it is 1; of chains that share no mean, no width or no level from half to half it is not.
+    #[test]
+    fn r_hat_sees_what_chains_do_not_share() {
+        let (draws, chains) = (400, 32);
+        let mut generator = Stream::new(4).generator();
+        let noise = Array2::from_shape_simple_fn((draws, chains), || generator.random::<f64>() - 0.5);
+        let of = |change: &dyn Fn(usize, usize, f64) -> f64| {
+            let mut values = noise.clone();
+            values.indexed_iter_mut().for_each(|((draw, chain), x)| *x = change(draw, chain, *x));
+            split_r_hat(values.view())
+        };
+        let same = of(&|_, _, x| x);
+        assert!((same - 1.0).abs() < 0.01, "{same}");
+        assert_eq!(of(&|_, _, x| if x > 0.49 { f64::INFINITY } else { x.exp() }).max(1.01), 1.01);
+        assert!(of(&|_, chain, x| x + 0.3 * (chain % 2) as f64) > 1.1);
+        assert!(of(&|_, chain, x| x * (1 + 2 * (chain % 2)) as f64) > 1.1);
+        assert!(of(&|draw, _, x| x + 0.6 * (draw / (draws / 2)) as f64) > 1.1);
+        assert_eq!(of(&|_, _, _| 3.0), 1.0);
+        assert!(of(&|_, chain, _| chain as f64) > 1e3);
+    }
+
+    /// R̂² = 1 + (τ − 1)/n for halves of n: an autoregression with φ = 0.8 has τ = 9.
+    #[test]
+    fn r_hat_grows_with_autocorrelation() {
+        let (draws, chains) = (2000, 1000);
+        let mut generator = Stream::new(5).generator();
+        let mut x = vec![0.0; chains];
+        let values = Array2::from_shape_fn((draws + 50, chains), |(_, chain)| {
+            x[chain] = 0.8 * x[chain] + generator.random::<f64>() - 0.5;
+            x[chain]
+        });
+        let found = 1000.0 * (split_r_hat(values.slice(s![50.., ..])).powi(2) - 1.0);
+        assert!((found - 8.0).abs() < 1.0, "{found}");
     }
 }

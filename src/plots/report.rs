@@ -211,6 +211,7 @@ fn run(record: &RunRecord) -> Markup {
         2,
     );
     number("round trips, all systems", figures.round_trips.map(|count| count as f64), 9);
+    number("largest R̂ of a rung", figures.r_hat, 4);
     number("least acceptance", figures.acceptance_least, 3);
     number("mean acceptance", figures.acceptance_mean, 3);
     number("autocorrelation time (sweeps)", figures.autocorrelation_time, 3);

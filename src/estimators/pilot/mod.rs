@@ -250,7 +250,14 @@ pub fn plan(
     };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
     let pilots = records.len();
-    let decisions = settings.replay.unwrap_or(Decisions { pilots, chains, rungs, sweeps: None, out_of_time });
+    let decisions = settings.replay.unwrap_or(Decisions {
+        pilots,
+        chains,
+        rungs,
+        sweeps: None,
+        trial: None,
+        out_of_time,
+    });
     let Decisions { chains, rungs, .. } = decisions;
     let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
     phases.role = Role::Answer;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::estimators::monitor::Monitor;
+use crate::math::statistics::split_r_hat;
 use crate::math::{Generator, Stream};
 use crate::paths::{Counts, Move, Path, Population, Schedule};
 
@@ -51,6 +52,19 @@ impl Samples {
     #[must_use]
     pub fn kept(&self) -> usize {
         self.energies.ncols() / self.energies.nrows()
+    }
+
+    /// R̂ of ∂_β log f_β over the systems' states of every rung ([`split_r_hat`]): how much of the run they remember.
+    #[must_use]
+    pub fn r_hats(&self) -> Vec<f64> {
+        let (rungs, kept) = (self.energies.nrows(), self.kept());
+        let slopes = self.derivatives.row(0);
+        let of_rung = |k: usize| {
+            let of_rung = slopes.slice(s![k * kept..(k + 1) * kept]);
+            let rounds = of_rung.to_shape((kept / self.systems, self.systems));
+            split_r_hat(rounds.expect("every round keeps a state of each system").view())
+        };
+        (0..rungs).into_par_iter().map(of_rung).collect()
     }
 
     /// The system of each kept state.

@@ -33,6 +33,11 @@ const SYSTEMS: usize = 32;
 /// Round trips of each system that a run is planned for, and without which it is not believed.
 const TRIPS: f64 = 10.0;
 const LEAST_TRIPS: f64 = 4.0;
+/// The largest R̂ of a rung that a run is planned for, and the largest that is believed.
+const PLANNED_R_HAT: f64 = 1.05;
+const MOST_R_HAT: f64 = 1.1;
+/// How many times the first trial a run may be for the sake of R̂: some systems never leave their own part of the space.
+const MOST_TRIALS: f64 = 64.0;
 /// Rounds of the pilots that fit the ladder, and of the one that measures what its error will be.
 const FITTING: usize = 100;
 const MEASURING: usize = 200;
@@ -53,14 +58,15 @@ const DENSITY: f64 = 1.2;
 /// In each of 32 independent systems (64 where a machine word holds as many) one chain at every rung takes kernel steps, and
 /// neighbouring rungs exchange states, even and odd pairs in turn. Two pilots place the rungs so that all exchanges are rejected
 /// equally often, with about 2Λ of them (Λ, the sum of rejection rates, hardly depends on their number), a third tells how many rounds
-/// the target error and ten round trips of each system from the reference to the model and back need; then one run is reported. It
-/// starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`,
+/// the target error, ten round trips of each system from the reference to the model and back, and an R̂ of 1.05 need (a fourth, longer
+/// one, where that is many); then one run is reported. It starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`,
 /// `stepping-stone-up`, `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
 ///
 /// Systems are independent and everything within one is not, so the error is that of the systems' influence on the estimate and
-/// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, no drift
-/// between the halves of the run, and the evidence of annealed runs. Round trips do not prove that every mode was seen, and how sharp
-/// this verdict is on hard models has not been measured (`tests/calibration.md`).
+/// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, an R̂ of
+/// ∂_β log f_β between systems of at most 1.1 at every rung ([`split_r_hat`](crate::math::statistics::split_r_hat)), no drift between
+/// the halves of the run, and the evidence of annealed runs. None of these proves that every mode was seen; `tests/calibration.md` says
+/// how often wrong runs passed them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tempering;
 
@@ -92,7 +98,7 @@ pub(crate) fn sample(
     observables: Observables<'_>,
     monitor: &dyn Monitor,
 ) -> Result<(Estimate, Array2<f64>)> {
-    let start = Instant::now();
+    let began = Instant::now();
     let mut phases = Phases::new(monitor);
     let rounds = |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
     // Systems and rungs are the ladder's; annealing chooses its own, and the evidence is annealed.
@@ -118,31 +124,36 @@ pub(crate) fn sample(
         schedule = schedule.equal_barrier(&rejected, rungs);
         last = Some(run);
     }
-    let every = keeping(MEASURING, systems, schedule.betas().len(), 0);
-    let length = Length { burn_in: MEASURING / 2, rounds: MEASURING, every };
-    let before = last.as_ref();
-    let trial = temper(
-        "ladder 3",
-        path,
-        Start { schedule: &schedule, systems, before, stream: stream.child(2) },
-        length,
-        Observables::NONE,
-        &mut phases,
-    )?;
-    let expected = analyse(&trial.samples)?[0].std_err * (MEASURING as f64).sqrt();
-    // None at all in so short a run may be few.
-    let trips = trial.trips().max(0.5) / MEASURING as f64;
-    let wanted = (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips);
-    let sweeps = (systems * schedule.betas().len()) as f64;
-    let affordable = if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
-        decided as f64
-    } else if let Some(budget) = settings.budget {
-        let spent = phases.cost.counts.sweeps as f64;
-        left(budget as f64, spent) / sweeps * BURN_IN as f64 / (BURN_IN + 1) as f64
-    } else {
-        let pace = phases.last_seconds() / (length.burn_in + length.rounds) as f64;
-        0.5 * left(settings.max_time, start.elapsed().as_secs_f64()) / pace
+    let states = schedule.betas().len();
+    let measure = |name: &str, rounds: usize, before: &Tempered, label: u64, phases: &mut Phases<'_>| {
+        let start = Start { schedule: &schedule, systems, before: Some(before), stream: stream.child(label) };
+        let length = Length { burn_in: MEASURING / 2, rounds, every: keeping(rounds, systems, states, 0) };
+        let run = temper(name, path, start, length, Observables::NONE, phases)?;
+        let affordable = if let Some(budget) = settings.budget {
+            let spent = phases.cost.counts.sweeps as f64;
+            left(budget as f64, spent) / (systems * states) as f64 * BURN_IN as f64 / (BURN_IN + 1) as f64
+        } else {
+            let pace = phases.last_seconds() / (length.burn_in + length.rounds) as f64;
+            0.5 * left(settings.max_time, began.elapsed().as_secs_f64()) / pace
+        };
+        Trial::new(run, rounds, affordable, settings)
     };
+    let mut trial = measure("ladder 3", MEASURING, &last.expect("two pilots"), 2, &mut phases)?;
+    // A trial that is far shorter than what systems take to forget sees only a part of that.
+    let longer = match settings.replay {
+        Some(decisions) => decisions.trial,
+        None => Some((0.25 * trial.forgetting.min(0.5 * trial.affordable)) as usize)
+            .filter(|rounds| *rounds > 2 * MEASURING),
+    };
+    if let Some(rounds) = longer {
+        trial = measure("ladder 4", rounds, &trial.run, 4, &mut phases)?;
+    }
+    plan.decisions.trial = longer;
+    let wanted = trial.wanted.max(trial.forgetting);
+    let affordable = settings
+        .replay
+        .and_then(|decisions| decisions.sweeps)
+        .map_or(trial.affordable, |sweeps| sweeps as f64);
     let replayed = settings.replay.is_some();
     if !replayed {
         plan.decisions.out_of_time = settings.budget.is_none() && wanted > affordable;
@@ -156,9 +167,9 @@ pub(crate) fn sample(
     plan.decisions.sweeps = Some(rounds);
 
     phases.role = Role::Answer;
-    let every = keeping(rounds, systems, schedule.betas().len(), observables.number);
+    let every = keeping(rounds, systems, states, observables.number);
     let length = Length { burn_in: rounds / BURN_IN, rounds, every };
-    let from = Start { schedule: &schedule, systems, before: Some(&trial), stream: stream.child(3) };
+    let from = Start { schedule: &schedule, systems, before: Some(&trial.run), stream: stream.child(3) };
     let run = temper("tempering", path, from, length, observables, &mut phases)?;
     drop(trial);
     let mut analyses = analyse(&run.samples)?;
@@ -170,7 +181,8 @@ pub(crate) fn sample(
 
     let found = evidence::gather(model, &plan, settings, &mut phases)?;
     let evidence = evidence::compare(found, log_z, std_err);
-    let mut reasons = doubts(&run, std_err, settings);
+    let r_hat = worst(&run.samples.r_hats());
+    let mut reasons = doubts(&run, r_hat, std_err, settings);
     reasons.extend(evidence::doubts(log_z, std_err, &evidence));
     let top = run.populations.last().expect("a ladder has rungs");
     let estimate = Estimate {
@@ -188,6 +200,7 @@ pub(crate) fn sample(
             barrier: Some(run.barrier()),
             swap_rates: run.swap_rates.clone(),
             round_trips: Some(run.round_trips.iter().sum()),
+            r_hat: Some(r_hat).filter(|r_hat| r_hat.is_finite()),
             analyses,
             evidence,
             ..Diagnostics::default()
@@ -204,6 +217,33 @@ pub(crate) fn sample(
         },
     };
     Ok((estimate, run.observed))
+}
+
+/// What a trial tells of the run to come.
+struct Trial {
+    run: Tempered,
+    /// Rounds that the target error and ten round trips of each system call for.
+    wanted: f64,
+    /// Rounds that what systems take to forget calls for.
+    forgetting: f64,
+    /// Rounds that there is room for.
+    affordable: f64,
+}
+
+impl Trial {
+    fn new(run: Tempered, rounds: usize, affordable: f64, settings: &Settings) -> Result<Self> {
+        let length = rounds as f64;
+        let expected = analyse(&run.samples)?[0].std_err * length.sqrt();
+        // None at all in so short a run may be few.
+        let trips = run.trips().max(0.5) / length;
+        let apart = (worst(&run.samples.r_hats()).powi(2) - 1.0) / (PLANNED_R_HAT.powi(2) - 1.0);
+        Ok(Self {
+            wanted: (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips),
+            forgetting: (apart * length).min(MOST_TRIALS * MEASURING as f64),
+            affordable,
+            run,
+        })
+    }
 }
 
 /// Every how many rounds states are kept: as often as memory allows, but not so often that looking at all rungs from one, which costs
@@ -241,9 +281,18 @@ fn rungs(samples: &Samples) -> Vec<Rung> {
         .collect()
 }
 
-/// What speaks against a run on its own: states that never travel, and a drift between its halves.
-fn doubts(run: &Tempered, std_err: f64, settings: &Settings) -> Vec<Warning> {
+/// The largest R̂ of the rungs; NaN where a run is too short for any.
+fn worst(r_hats: &[f64]) -> f64 {
+    r_hats.iter().copied().fold(f64::NAN, f64::max)
+}
+
+/// What speaks against a run on its own: states that never travel, systems that keep to states of their own, and a drift between the
+/// run's halves.
+fn doubts(run: &Tempered, r_hat: f64, std_err: f64, settings: &Settings) -> Vec<Warning> {
     let mut reasons = Vec::new();
+    if r_hat > MOST_R_HAT {
+        reasons.push(Warning::SystemsApart { r_hat, most: MOST_R_HAT });
+    }
     let trips = run.trips();
     if trips < LEAST_TRIPS {
         reasons.push(Warning::FewRoundTrips { trips, least: LEAST_TRIPS });
