@@ -148,13 +148,13 @@ fn a_tracker_goes_on_where_it_stopped() {
     for model in &models[..3] {
         first.follow(model, data.view(), &Silent).unwrap();
     }
-    let walked = first.walked().cloned();
-    let mut rest = Tracker::new(tracking(5)).unwrap().resume(3, &models[2], walked.clone()).unwrap();
+    let state = first.state().cloned();
+    let mut rest = Tracker::new(tracking(5)).unwrap().resume(3, &models[2], state.clone()).unwrap();
     for (model, expected) in models[3..].iter().zip(&whole[3..]) {
         assert_eq!(rest.follow(model, data.view(), &Silent).unwrap(), *expected);
     }
-    let mut broken = walked.unwrap();
-    broken.starts[0] = 1 << 20;
+    let mut broken = state.unwrap();
+    broken.walkers.as_mut().unwrap().starts[0] = 1 << 20;
     assert!(Tracker::new(tracking(5)).unwrap().resume(3, &models[2], Some(broken)).is_err());
     assert!(Tracker::new(Tracking { chains: 1, ..tracking(1) }).is_err());
     assert!(Tracker::new(Tracking { every: 0, ..tracking(1) }).is_err());

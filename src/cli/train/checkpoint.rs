@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lnz::estimators::tracker::{Tracker, Tracking, Walked};
+use lnz::estimators::tracker::{Tracker, Tracking};
 use lnz::io::{self, record};
 use lnz::training::{Arrays, Epoch, Training};
 use lnz::{Error, Result};
-use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD};
+use ndarray::{Array1, ArrayD, ArrayViewD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::common::Data;
 use super::history::Row;
+use super::tracking;
 use crate::cli::arguments;
 
 /// The file to go on from.
@@ -117,18 +118,13 @@ impl<'a> Checkpoints<'a> {
         let log = text(&record::to_json(&Log { made: self.made.clone(), rows: rows.to_vec() }));
         let mut arrays: Vec<(String, ArrayD<f64>)> =
             training.state().into_iter().map(|(name, array)| (format!("training.{name}"), array)).collect();
-        if let Some(Walked { states, log_weights, starts, age, annealed_std_err }) =
-            tracker.and_then(Tracker::walked)
-        {
-            let starts: Vec<f64> = starts.iter().map(|&start| start as f64).collect();
-            let column = |values: &[f64]| ArrayView1::from(values).to_owned().into_dyn();
-            arrays.extend([
-                ("tracker.states".to_owned(), states.clone().into_dyn()),
-                ("tracker.log_weights".to_owned(), column(log_weights)),
-                ("tracker.starts".to_owned(), column(&starts)),
-                ("tracker.annealed".to_owned(), column(&[*age as f64, *annealed_std_err])),
-            ]);
-        }
+        arrays.extend(
+            tracker
+                .and_then(Tracker::state)
+                .into_iter()
+                .flat_map(tracking::arrays)
+                .map(|(name, array)| (format!("tracker.{name}"), array)),
+        );
         arrays.push(("log".to_owned(), log));
         let views: Vec<(&str, ArrayViewD<'_, f64>)> =
             arrays.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
@@ -161,25 +157,8 @@ impl<'a> Checkpoints<'a> {
         };
         let training = training.resume(&part("training."), rows.len())?;
         let Some(tracker) = tracker else { return Ok((training, None, rows)) };
-        let mut state = part("tracker.");
-        let walked = if state.is_empty() {
-            None
-        } else {
-            let mut take = |name: &str| {
-                let missing = || refuse(format!("there is no `tracker.{name}` in it"));
-                Ok::<_, Error>(state.remove(name).ok_or_else(missing)?.into_raw_vec_and_offset().0)
-            };
-            let (values, log_weights) = (take("states")?, take("log_weights")?);
-            let starts = take("starts")?.into_iter().map(|start| start as usize).collect();
-            let [age, annealed_std_err] = take("annealed")?[..] else {
-                return Err(refuse("`tracker.annealed` is not what a training wrote".into()));
-            };
-            let width = values.len() / log_weights.len().max(1);
-            let states = ndarray::Array2::from_shape_vec((log_weights.len(), width), values);
-            let states = states.map_err(|error| refuse(format!("`tracker.states`: {error}")))?;
-            Some(Walked { states, log_weights, starts, age: age as usize, annealed_std_err })
-        };
-        let tracker = tracker.resume(rows.len(), &training.model()?, walked)?;
+        let state = tracking::state(part("tracker.")).map_err(refuse)?;
+        let tracker = tracker.resume(rows.len(), &training.model()?, state)?;
         Ok((training, Some(tracker), rows))
     }
 }

@@ -16,6 +16,7 @@ mod fit;
 mod history;
 mod network;
 mod rbm;
+mod tracking;
 
 pub(super) use checkpoint::STATE;
 pub(super) use common::Following;

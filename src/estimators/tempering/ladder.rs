@@ -81,10 +81,43 @@ impl Tempered {
         self.round_trips.iter().sum::<u64>() as f64 / self.round_trips.len() as f64
     }
 
+    /// Where it ended.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        let states = self.populations.iter().map(Population::states).collect();
+        Positions { schedule: self.samples.schedule.clone(), states }
+    }
+
+    /// Rungs between which exchanges should be rejected equally often: so many, or 2Λ.
+    #[must_use]
+    pub fn better_schedule(&self, rungs: Option<usize>) -> Schedule {
+        let rejected: Vec<f64> = self.swap_rates.iter().map(|rate| 1.0 - rate).collect();
+        let rungs = rungs.unwrap_or(((2.0 * self.barrier()).ceil() as usize).max(2));
+        self.samples.schedule.equal_barrier(&rejected, rungs)
+    }
+
     /// Λ = Σ of the rejection rates, the communication barrier.
     #[must_use]
     pub fn barrier(&self) -> f64 {
         self.swap_rates.iter().map(|rate| 1.0 - rate).sum()
+    }
+}
+
+/// The states of all systems at every rung, to go on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Positions {
+    /// The rungs.
+    pub schedule: Schedule,
+    /// States of the systems, a row each, at every rung.
+    pub states: Vec<Array2<f64>>,
+}
+
+impl Positions {
+    /// The same states on other rungs: each has those of the nearest rung.
+    #[must_use]
+    pub fn on(&self, schedule: Schedule) -> Self {
+        let nearest = |beta: &f64| self.states[nearest(self.schedule.betas(), *beta)].clone();
+        Self { states: schedule.betas().iter().map(nearest).collect(), schedule }
     }
 }
 
@@ -126,9 +159,9 @@ pub struct Start<'a> {
     pub schedule: &'a Schedule,
     /// How many independent systems.
     pub systems: usize,
-    /// A run whose states are gone on from: each rung starts where its nearest one ended. Without such, where the rung below it
+    /// Where a run ended that is gone on from: each rung starts where its nearest one did. Without such, where the rung below it
     /// settled.
-    pub before: Option<&'a Tempered>,
+    pub before: Option<&'a Positions>,
     /// What all chance comes from.
     pub stream: Stream,
 }
@@ -211,7 +244,7 @@ impl<'a> Ladder<'a> {
         for (k, &beta) in betas.iter().enumerate().skip(1) {
             let stream = stream.child(k as u64);
             populations.push(if let Some(before) = before {
-                let states = before.populations[nearest(before.samples.schedule.betas(), beta)].states();
+                let states = &before.states[nearest(before.schedule.betas(), beta)];
                 Population::adopt(path, states.view(), stream)?
             } else {
                 let below = populations[k - 1].states();

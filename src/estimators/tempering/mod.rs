@@ -25,7 +25,7 @@ pub mod ladder;
 
 pub(crate) use analyses::spread;
 pub use analyses::{Analysis, analyse};
-pub use ladder::{Length, Observables, Samples, Start, Tempered};
+pub use ladder::{Length, Observables, Positions, Samples, Start, Tempered};
 
 /// Fewest independent systems unless asked for otherwise: enough for an error bar. More would make runs shorter for the same error,
 /// and what they have not forgotten of their start a larger part of it.
@@ -112,20 +112,18 @@ pub(crate) fn sample(
     phases.role = Role::Pilot;
     let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
     let mut schedule = plan.schedule.with_rungs(first);
-    let mut last: Option<Tempered> = None;
+    let mut last: Option<Positions> = None;
     for pilot in 0..2 {
         let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
         let name = format!("ladder {}", pilot + 1);
         let start =
             Start { schedule: &schedule, systems, before: last.as_ref(), stream: stream.child(pilot) };
         let run = temper(&name, path, start, length, Observables::NONE, &mut phases)?;
-        let rejected: Vec<f64> = run.swap_rates.iter().map(|rate| 1.0 - rate).collect();
-        let rungs = settings.rungs.unwrap_or(((2.0 * run.barrier()).ceil() as usize).max(2));
-        schedule = schedule.equal_barrier(&rejected, rungs);
-        last = Some(run);
+        schedule = run.better_schedule(settings.rungs);
+        last = Some(run.positions());
     }
     let states = schedule.betas().len();
-    let measure = |name: &str, rounds: usize, before: &Tempered, label: u64, phases: &mut Phases<'_>| {
+    let measure = |name: &str, rounds: usize, before: &Positions, label: u64, phases: &mut Phases<'_>| {
         let start = Start { schedule: &schedule, systems, before: Some(before), stream: stream.child(label) };
         let length = Length { burn_in: MEASURING / 2, rounds, every: keeping(rounds, systems, states, 0) };
         let run = temper(name, path, start, length, Observables::NONE, phases)?;
@@ -136,7 +134,7 @@ pub(crate) fn sample(
             let pace = phases.last_seconds() / (length.burn_in + length.rounds) as f64;
             0.5 * left(settings.max_time, began.elapsed().as_secs_f64()) / pace
         };
-        Trial::new(run, rounds, affordable, settings)
+        Trial::of(&run, rounds, affordable, settings)
     };
     let mut trial = measure("ladder 3", MEASURING, &last.expect("two pilots"), 2, &mut phases)?;
     // A trial that is far shorter than what systems take to forget sees only a part of that.
@@ -146,7 +144,7 @@ pub(crate) fn sample(
             .filter(|rounds| *rounds > 2 * MEASURING),
     };
     if let Some(rounds) = longer {
-        trial = measure("ladder 4", rounds, &trial.run, 4, &mut phases)?;
+        trial = measure("ladder 4", rounds, &trial.ends, 4, &mut phases)?;
     }
     plan.decisions.trial = longer;
     let wanted = trial.wanted.max(trial.forgetting);
@@ -169,7 +167,7 @@ pub(crate) fn sample(
     phases.role = Role::Answer;
     let every = keeping(rounds, systems, states, observables.number);
     let length = Length { burn_in: rounds / BURN_IN, rounds, every };
-    let from = Start { schedule: &schedule, systems, before: Some(&trial.run), stream: stream.child(3) };
+    let from = Start { schedule: &schedule, systems, before: Some(&trial.ends), stream: stream.child(3) };
     let run = temper("tempering", path, from, length, observables, &mut phases)?;
     drop(trial);
     let mut analyses = analyse(&run.samples)?;
@@ -221,7 +219,8 @@ pub(crate) fn sample(
 
 /// What a trial tells of the run to come.
 struct Trial {
-    run: Tempered,
+    /// Where it ended.
+    ends: Positions,
     /// Rounds that the target error and ten round trips of each system call for.
     wanted: f64,
     /// Rounds that what systems take to forget calls for.
@@ -231,7 +230,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(run: Tempered, rounds: usize, affordable: f64, settings: &Settings) -> Result<Self> {
+    fn of(run: &Tempered, rounds: usize, affordable: f64, settings: &Settings) -> Result<Self> {
         let length = rounds as f64;
         let expected = analyse(&run.samples)?[0].std_err * length.sqrt();
         // None at all in so short a run may be few.
@@ -241,7 +240,7 @@ impl Trial {
             wanted: (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips),
             forgetting: (apart * length).min(MOST_TRIALS * MEASURING as f64),
             affordable,
-            run,
+            ends: run.positions(),
         })
     }
 }

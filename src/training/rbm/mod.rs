@@ -92,7 +92,7 @@ impl Default for Settings {
             least_sigma: 0.1,
             negative: Negative::default(),
             chains: 128,
-            gibbs_steps: 1,
+            gibbs_steps: 5,
             temperatures: 10,
         }
     }

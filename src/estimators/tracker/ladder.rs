@@ -1,0 +1,81 @@
+//! A tempering ladder that goes on from model to model.
+
+use std::sync::Arc;
+
+use ndarray::ArrayView2;
+
+use super::{Source, Tracked};
+use crate::error::Result;
+use crate::estimators::monitor::Monitor;
+use crate::estimators::phases::Phases;
+use crate::estimators::tempering::{Length, Observables, Positions, Start, analyse, ladder};
+use crate::math::Stream;
+use crate::models::Model;
+use crate::paths::{self, Schedule};
+
+/// Independent systems: enough for an error bar.
+const SYSTEMS: usize = 32;
+/// Rungs of the first ladder, and the runs and their rounds that place them.
+const FIRST_RUNGS: usize = 16;
+const FITS: u64 = 3;
+const FITTING: usize = 100;
+/// Fewest rounds of a run that counts.
+const LEAST_ROUNDS: usize = 32;
+/// Share of the rounds that come before the first that counts.
+const BURN_IN: usize = 4;
+/// Round trips between reference and model that each system makes on average, without which states may be of an earlier model.
+const LEAST_TRIPS: f64 = 2.0;
+
+/// log Z of `model` from a ladder that starts at `before`, or else anew, for about so many sweeps; and where it ended. `None` on
+/// continuous spaces, where step sizes would have to be fitted first.
+pub(super) fn climb(
+    model: &Arc<dyn Model>,
+    data: ArrayView2<'_, f64>,
+    before: Option<Positions>,
+    sweeps: u64,
+    stream: Stream,
+    monitor: &dyn Monitor,
+) -> Result<Option<(Tracked, Positions)>> {
+    if model.space().values().is_none() {
+        return Ok(None);
+    }
+    let path = paths::for_model(model, Some(data))?;
+    let systems = path.block_size(SYSTEMS).max(SYSTEMS);
+    let mut phases = Phases::new(monitor);
+    let mut run = |schedule: &Schedule, before: Option<&Positions>, length: Length, label: u64| {
+        phases.run("ladder", length.burn_in + length.rounds, |monitor| {
+            let start = Start { schedule, systems, before, stream: stream.child(label) };
+            let run = ladder::run(path.as_ref(), start, length, Observables::NONE, monitor)?;
+            let counts = run.counts;
+            Ok((run, counts))
+        })
+    };
+    let before = match before {
+        Some(before) => before,
+        None => {
+            let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
+            let mut fitted = run(&Schedule::linear(FIRST_RUNGS), None, length, 0)?;
+            for fit in 1..FITS {
+                fitted = run(&fitted.better_schedule(None), Some(&fitted.positions()), length, fit)?;
+            }
+            fitted.positions().on(fitted.better_schedule(None))
+        }
+    };
+    let schedule = &before.schedule;
+    let states = schedule.betas().len();
+    let rounds = (sweeps as usize / (systems * states)).max(LEAST_ROUNDS);
+    let burn_in = rounds / BURN_IN;
+    // Looking at all rungs from one costs as much as a step or more.
+    let length = Length { burn_in, rounds: rounds - burn_in, every: (states / 2).clamp(1, rounds / 4) };
+    let found = run(schedule, Some(&before), length, FITS)?;
+    let mbar = analyse(&found.samples)?.swap_remove(0);
+    let known = found.trips() >= LEAST_TRIPS;
+    let tracked = Tracked {
+        log_z: path.log_z_reference() + mbar.log_z,
+        std_err: if known { mbar.std_err } else { f64::INFINITY },
+        source: Source::Tempered,
+        effective_sample_size: systems as f64,
+        followed: None,
+    };
+    Ok(Some((tracked, found.positions().on(found.better_schedule(None)))))
+}
