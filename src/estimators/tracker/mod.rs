@@ -27,8 +27,8 @@ const AIMED: f64 = 1.0;
 const MOST_INTEGRATED: usize = 2;
 /// How many times the sweeps a model gets whose log Z matters more than others'.
 const RENEWAL: u64 = 4;
-/// Share of the sweeps of annealing that a ladder takes at each model.
-const LADDER: u64 = 4;
+/// Share of the sweeps of annealing that the longest run of a ladder takes at a model.
+const LADDER: u64 = 2;
 
 /// How a [`Tracker`] follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Tracking {
     /// Chains that walk from model to model; none of them leaves it all to a tempering ladder, where there can be one.
     pub chains: usize,
     /// Sweeps of single chains that annealing them anew takes at most, pilots among them, but for four times as many when
-    /// [renewed](Tracker::renew). A ladder takes a quarter of them at each model.
+    /// [renewed](Tracker::renew). A ladder's longest run takes half of them.
     pub anchor: u64,
     /// Models after which they are annealed anew, whatever they are worth.
     pub every: usize,
@@ -151,14 +151,15 @@ pub struct State {
 ///
 /// Errors are those of the families that descend from each start (Lee & Whiteley 2018, doi:10.1093/biomet/asy028), so the annealing's
 /// error is in them and later ones add to it. Chains are annealed anew where, after five models or more, the standard error has come to
-/// twice what annealing gave (and 0.25 nats), and after `every` models; [`Tracked::discrepancy`] says how far following was off.
+/// twice what annealing gave (and 0.25 nats), after `every` models, and where the next model is so far that following it would take more
+/// rungs than annealing; [`Tracked::discrepancy`] says how far following was off.
 ///
-/// Where families are too few or too unequal for an error bar to be trusted, as the verdict of an estimate judges it, or the next model
-/// is so far that following it would take more rungs than annealing, a tempering ladder
-/// ([`Tempering`](super::tempering::Tempering)) takes over and goes on from model to model: a training that learns fast moves mass
-/// between modes faster than weights can follow, but exchanges between rungs can. Its 32 systems are independent, so their spread is
-/// its error; where they make less than two round trips at a model, the standard error is infinite. Annealing takes back where its own
-/// error bar can be trusted.
+/// Where families are too few or too unequal for an error bar to be trusted, as the verdict of an estimate judges it, a tempering
+/// ladder ([`Tempering`](super::tempering::Tempering)) takes over and goes on from model to model: a training that learns fast moves
+/// mass between modes faster than weights can follow, but exchanges between rungs can. At each model it runs, up to three times and
+/// each time twice as long, until its R̂ is 1.15 at most. Its 32 systems are independent, so their spread is its error; it is infinite
+/// where R̂ stays above that or systems make less than two round trips. Annealing takes back, after `every` models, where its own error
+/// bar can be trusted.
 ///
 /// On continuous spaces log Z is integrated numerically in up to two dimensions, and beyond every model is annealed anew. No clock
 /// decides anything: the same models and settings give the same numbers.
@@ -276,14 +277,15 @@ impl Tracker {
         let Tracking { chains, anchor, every, .. } = self.settings;
         let before = self.at.take();
         let first = before.is_none();
-        let (mut state, walkers) = match before {
+        let (mut state, walkers, too_far) = match before {
             Some((before, State { age, walkers: Some(walkers), ladder })) => {
                 let pair = (&before, model);
                 let walkers = walkers.walk(pair, data, &self.settings, stream.child(0), monitor)?;
-                (State { age: age + 1, walkers: None, ladder }, walkers)
+                let too_far = walkers.is_none();
+                (State { age: age + 1, walkers: None, ladder }, walkers, too_far)
             }
-            Some((_, state)) => (State { age: state.age + 1, ..state }, None),
-            None => (State::default(), None),
+            Some((_, state)) => (State { age: state.age + 1, ..state }, None, false),
+            None => (State::default(), None, false),
         };
         let due = first || effort > 1 || state.age >= every;
         let mut found = walkers.as_ref().map(|walkers| walkers.tracked(Source::Followed));
@@ -295,7 +297,7 @@ impl Tracker {
             state.walkers = Some(walkers.clone());
             return Ok((followed, state));
         }
-        let mut annealing = chains > 0 && (due || followed.is_some());
+        let mut annealing = chains > 0 && (due || too_far || followed.is_some());
         let climb = |state: &mut State| {
             let sweeps = effort * anchor / LADDER;
             let climbed = ladder::climb(model, data, state.ladder.take(), sweeps, stream.child(2), monitor)?;
