@@ -1,7 +1,7 @@
 //! Training an RBM against its matrix products alone: `cargo bench --bench training`.
 //!
-//! An update by persistent contrastive divergence takes one product of the batch with W, two of the chains, and one of each for the
-//! gradient. The contestants of each row run in turn, several times, on the same threads, and the best of each is compared.
+//! An update by persistent contrastive divergence takes one product of the batch with W, two of the chains at each of their Gibbs
+//! steps, and one of each for the gradient. The contestants of each row run in turn, several times, on the same threads, and the best of each is compared.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
@@ -50,7 +50,7 @@ fn compare(visible: usize, hidden: usize, updates: usize) -> [f64; 2] {
     let settings = rbm::Settings { hidden, schedule, chains: ROWS, ..rbm::Settings::default() };
     let mut training = rbm::training(data.view(), &settings).unwrap();
     let mut best = [0.0f64; 2];
-    let mut products = Products::new(visible, hidden);
+    let mut products = Products::new(visible, hidden, settings.gibbs_steps);
     for _ in 0..REPEATS {
         let begin = Instant::now();
         for _ in 0..updates {
@@ -69,6 +69,7 @@ struct Products {
     weights: Array2<f32>,
     gradient: Array2<f32>,
     blocks: Vec<Block>,
+    gibbs_steps: usize,
 }
 
 /// Rows of a batch or chains; products go elsewhere, so that numbers stay of one size.
@@ -81,7 +82,7 @@ struct Block {
 }
 
 impl Products {
-    fn new(visible: usize, hidden: usize) -> Self {
+    fn new(visible: usize, hidden: usize, gibbs_steps: usize) -> Self {
         let filled =
             |rows, columns| Array2::from_shape_fn((rows, columns), |(i, j)| ((i + 3 * j) % 5) as f32);
         let block = |chains| Block {
@@ -95,16 +96,19 @@ impl Products {
             weights: filled(visible, hidden),
             gradient: filled(visible, hidden),
             blocks: [false, false, true, true].map(block).into(),
+            gibbs_steps,
         }
     }
 
     fn run(&mut self) {
-        let Self { weights, gradient, blocks } = self;
+        let Self { weights, gradient, blocks, gibbs_steps } = self;
         blocks.par_iter_mut().for_each(|block| {
-            if block.chains {
-                products::multiply(block.hidden.view(), weights.t(), block.to_visible.view_mut());
+            for _ in 0..if block.chains { *gibbs_steps } else { 1 } {
+                if block.chains {
+                    products::multiply(block.hidden.view(), weights.t(), block.to_visible.view_mut());
+                }
+                products::multiply(block.visible.view(), weights.view(), block.to_hidden.view_mut());
             }
-            products::multiply(block.visible.view(), weights.view(), block.to_hidden.view_mut());
         });
         gradient.axis_chunks_iter_mut(ndarray::Axis(0), BLOCK).into_par_iter().enumerate().for_each(
             |(i, mut part)| {

@@ -44,6 +44,9 @@ pub struct Decisions {
     /// Rounds of a second trial, where a tempering run took one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<usize>,
+    /// Rungs of exploration on a continuous space, where the time limit left fewer than usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploring: Option<usize>,
     /// Whether the time limit made any of them less than was wanted.
     pub out_of_time: bool,
 }

