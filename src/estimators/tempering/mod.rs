@@ -34,8 +34,8 @@ const SYSTEMS: usize = 32;
 const TRIPS: f64 = 10.0;
 const LEAST_TRIPS: f64 = 4.0;
 /// The largest R̂ of a rung that a run is planned for, and the largest that is believed.
-const PLANNED_R_HAT: f64 = 1.02;
-const MOST_R_HAT: f64 = 1.05;
+const PLANNED_R_HAT: f64 = 1.01;
+const MOST_R_HAT: f64 = 1.03;
 /// How many times the first trial a run may be for the sake of R̂: some systems never leave their own part of the space.
 const MOST_TRIALS: f64 = 64.0;
 /// Rounds of the pilots that fit the ladder, and of the one that measures what its error will be.
@@ -58,13 +58,13 @@ const DENSITY: f64 = 1.2;
 /// In each of 32 independent systems (64 where a machine word holds as many) one chain at every rung takes kernel steps, and
 /// neighbouring rungs exchange states, even and odd pairs in turn. Two pilots place the rungs so that all exchanges are rejected
 /// equally often, with about 2Λ of them (Λ, the sum of rejection rates, hardly depends on their number), a third tells how many rounds
-/// the target error, ten round trips of each system from the reference to the model and back, and an R̂ of 1.02 need (a fourth, longer
+/// the target error, ten round trips of each system from the reference to the model and back, and an R̂ of 1.01 need (a fourth, longer
 /// one, where that is many); then one run is reported. It starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`,
 /// `stepping-stone-up`, `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
 ///
 /// Systems are independent and everything within one is not, so the error is that of the systems' influence on the estimate and
 /// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, an R̂ of
-/// ∂_β log f_β between systems of at most 1.05 at every rung ([`split_r_hat`](crate::math::statistics::split_r_hat)), no drift between
+/// ∂_β log f_β between systems of at most 1.03 at every rung ([`split_r_hat`](crate::math::statistics::split_r_hat)), no drift between
 /// the halves of the run, and the evidence of annealed runs. None of these proves that every mode was seen; `tests/calibration.md` says
 /// how often wrong runs passed them.
 #[derive(Clone, Copy, Debug, Default)]

@@ -57,16 +57,15 @@ pub(super) fn climb(
             Ok((run, counts))
         })
     };
-    let mut before = match before {
-        Some(before) => before,
-        None => {
-            let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
-            let mut fitted = run(&Schedule::linear(FIRST_RUNGS), None, length, 0)?;
-            for fit in 1..FITS {
-                fitted = run(&fitted.better_schedule(None), Some(&fitted.positions()), length, fit)?;
-            }
-            fitted.positions().on(fitted.better_schedule(None))
+    let mut before = if let Some(before) = before {
+        before
+    } else {
+        let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
+        let mut fitted = run(&Schedule::linear(FIRST_RUNGS), None, length, 0)?;
+        for fit in 1..FITS {
+            fitted = run(&fitted.better_schedule(None), Some(&fitted.positions()), length, fit)?;
         }
+        fitted.positions().on(fitted.better_schedule(None))
     };
     let mut share = FIRST_SHARE;
     loop {

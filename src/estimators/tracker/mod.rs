@@ -288,6 +288,8 @@ impl Tracker {
             None => (State::default(), None, false),
         };
         let due = first || effort > 1 || state.age >= every;
+
+        // Chains that still know their error.
         let mut found = walkers.as_ref().map(|walkers| walkers.tracked(Source::Followed));
         let followed = found.filter(|found| found.std_err.is_finite());
         if let (Some(followed), Some(walkers)) = (followed, &walkers)
@@ -297,6 +299,8 @@ impl Tracker {
             state.walkers = Some(walkers.clone());
             return Ok((followed, state));
         }
+
+        // A ladder, where they do not, or beside annealing where one is going on.
         let mut annealing = chains > 0 && (due || too_far || followed.is_some());
         let climb = |state: &mut State| {
             let sweeps = effort * anchor / LADDER;
@@ -315,6 +319,8 @@ impl Tracker {
         if !annealing {
             return Ok((found.expect("the ladder's"), state));
         }
+
+        // Annealing, and the ladder after all where that has no error bar either.
         state.age = 0;
         let chains = if chains == 0 { Tracking::default().chains } else { chains };
         let size = (chains, effort * anchor);
