@@ -32,8 +32,8 @@ const LEAST_SWEEPS: u64 = 1 << 16;
 /// Estimate log Z of each of a row of checkpoints, and the likelihood of data along it
 ///
 /// Chains are annealed at the first model and follow from each to the next; where a model is too far from the one before, or lies on a
-/// continuous space, chains are annealed anew, and where log Z is quickly summed, it is. Numbers in the names of files are sorted as
-/// numbers.
+/// continuous space, chains are annealed anew; where they lose their error bar, a tempering ladder takes over; and where log Z is quickly
+/// summed, it is. Numbers in the names of files are sorted as numbers.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A directory of model files, such as --checkpoints of lnz train makes, or the files in their order
