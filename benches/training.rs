@@ -1,7 +1,8 @@
 //! Training an RBM against its matrix products alone: `cargo bench --bench training`.
 //!
 //! An update by persistent contrastive divergence takes one product of the batch with W, two of the chains at each of their Gibbs
-//! steps, and one of each for the gradient. The contestants of each row run in turn, several times, on the same threads, and the best of each is compared.
+//! steps, and one of each for the gradient. The contestants of each row run in turn, several times, on the same threads, and the best
+//! of each is compared.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 

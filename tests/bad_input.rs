@@ -218,6 +218,7 @@ const CASES: &[Case] = &[
     case("estimate model.npz --replay damaged.json", &["damaged.json", "log_z"]),
     case("estimate model.npz --replay undecided.json", &["undecided.json", "no decisions", "run again"]),
     case("estimate model.npz --replay impossible.json", &["impossible.json", "--chains 0"]),
+    case("estimate model.npz --replay untried.json", &["untried.json", "--replay 0 rounds of a trial"]),
     case(
         "estimate model.npz --replay run.json --seed 3",
         &["'--replay <RUN.json>' cannot be used with '--seed <N>'"],
@@ -380,6 +381,8 @@ fn inputs() -> TempDir {
     assert!(record.contains(decided), "{record}");
     let nothing = decided.replace("1024", "0");
     fs::write(at("impossible.json"), record.replace(decided, &nothing)).expect("writable");
+    let untried = decided.replace("\"out_of_time\"", "\"trial\":0,\"out_of_time\"");
+    fs::write(at("untried.json"), record.replace(decided, &untried)).expect("writable");
     fs::create_dir(at("folder.json")).expect("writable");
     directory
 }

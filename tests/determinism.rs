@@ -74,6 +74,28 @@ fn a_replay_follows_what_the_clock_decided() {
     }
 }
 
+/// So does one whose exploration was cut short, and one that took a second trial.
+#[test]
+fn a_replay_follows_short_explorations_and_second_trials() {
+    for (method, spec, max_time) in [("smc", "ref:mixture?dim=8", 1e-3), ("tempering", "ref:banana", 1e9)] {
+        let model = builtin::parse(spec).unwrap();
+        let estimate =
+            |settings: &Settings| by_name(method).unwrap().estimate(&model, settings, &Silent).unwrap();
+        let settings = Settings { seed: 7, max_time, ..Settings::default() };
+        let run = estimate(&settings);
+        let decisions = run.trace.decisions.unwrap();
+        assert_eq!(
+            (decisions.exploring.is_some(), decisions.trial.is_some()),
+            (method == "smc", method != "smc")
+        );
+        let again = estimate(&Settings { max_time: 1e9, replay: Some(decisions), ..settings });
+        assert_eq!(run.log_z.to_bits(), again.log_z.to_bits(), "{method} on {spec}");
+        assert_eq!(run.trace, again.trace);
+        assert_eq!(run.verdict, again.verdict);
+        assert_eq!(run.cost.counts, again.cost.counts);
+    }
+}
+
 /// Islands are divided among threads, and a replay plans the same ones.
 #[test]
 fn waste_free_rounds_repeat_on_any_number_of_threads() {

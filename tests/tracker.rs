@@ -61,7 +61,7 @@ fn check_coverage(runs: &[Vec<Tracked>], truths: &[f64]) -> Vec<f64> {
         assert!(scores.len() > runs.len() * 9 / 10, "epoch {epoch}: only {} errors are known", scores.len());
         let covered = scores.iter().filter(|z| z.abs() < 1.96).count() as f64 / scores.len() as f64;
         let spread = statistics::variance(&scores).sqrt();
-        // A binomial of 200 at 0.95 is below 0.885 once in 20,000 times.
+        // A binomial of 200 at 0.95 is below 0.885 once in 20,000 times, one of 100 once in 250.
         assert!(covered > 0.885, "epoch {epoch}: {covered} covered");
         assert!((0.8..1.25).contains(&spread), "epoch {epoch}: z-scores spread by {spread}");
         let ratios: Vec<f64> = errors.iter().map(|error| error.exp()).collect();
@@ -106,10 +106,13 @@ fn a_ladder_takes_over_where_chains_are_lost() {
     for seed in 0..20 {
         let found = tracked(&models, &data, Tracking { every: 3, anchor: 1 << 17, ..tracking(seed) });
         for (found, truth) in found.iter().zip(&truths) {
-            scores.push((found.log_z - truth) / found.std_err);
+            if found.std_err.is_finite() {
+                scores.push((found.log_z - truth) / found.std_err);
+            }
             sources.push(found.source);
         }
     }
+    assert!(scores.len() >= sources.len() * 9 / 10, "{} of {} errors are known", scores.len(), sources.len());
     let count = |source| sources.iter().filter(|found| **found == source).count();
     assert!(count(Source::Tempered) >= 40, "{} were tempered", count(Source::Tempered));
     assert!(count(Source::Annealed) >= 15, "{} were annealed", count(Source::Annealed));

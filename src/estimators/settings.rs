@@ -150,6 +150,17 @@ impl Settings {
         {
             return Err(Error::setting("--rungs", rungs, "a schedule has between 1 and 100000000 rungs"));
         }
+        if let Some(Decisions { trial, exploring, .. }) = &self.replay {
+            for (what, decided) in [("rounds of a trial", trial), ("rungs of exploration", exploring)] {
+                if let Some(count) = decided.filter(|count| !(8..=1 << 30).contains(count)) {
+                    return Err(Error::setting(
+                        "--replay",
+                        format!("{count} {what}"),
+                        "no run decides on so many",
+                    ));
+                }
+            }
+        }
         self.waste_free.map_or(Ok(()), |length| self.check_waste_free(length))
     }
 

@@ -6,7 +6,7 @@
 use ndarray::{Array1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
-use super::ladder::Samples;
+use super::samples::Samples;
 use crate::error::Result;
 use crate::estimators::bar::{bar, fermi};
 use crate::estimators::mbar::{Mbar, Reduced};

@@ -22,10 +22,12 @@ use crate::paths::Path;
 
 pub mod analyses;
 pub mod ladder;
+mod samples;
 
 pub(crate) use analyses::spread;
 pub use analyses::{Analysis, analyse};
-pub use ladder::{Length, Observables, Positions, Samples, Start, Tempered};
+pub use ladder::{Length, Observables, Positions, Start, Tempered};
+pub use samples::Samples;
 
 /// Fewest independent systems unless asked for otherwise: enough for an error bar. More would make runs shorter for the same error,
 /// and what they have not forgotten of their start a larger part of it.
@@ -106,7 +108,7 @@ pub(crate) fn sample(
     let mut plan = pilot::plan(model, &annealing, rounds, &mut phases)?;
     let path = Arc::clone(&plan.path);
     let path = path.as_ref();
-    let systems = settings.chains.unwrap_or_else(|| path.block_size(SYSTEMS).max(SYSTEMS));
+    let systems = settings.chains.unwrap_or_else(|| usual_systems(path));
     let stream = Stream::new(settings.seed).child(8);
 
     phases.role = Role::Pilot;
@@ -179,7 +181,7 @@ pub(crate) fn sample(
 
     let found = evidence::gather(model, &plan, settings, &mut phases)?;
     let evidence = evidence::compare(found, log_z, std_err);
-    let r_hat = worst(&run.samples.r_hats());
+    let r_hat = run.samples.r_hat();
     let mut reasons = doubts(&run, r_hat, std_err, settings);
     reasons.extend(evidence::doubts(log_z, std_err, &evidence));
     let top = run.populations.last().expect("a ladder has rungs");
@@ -217,6 +219,11 @@ pub(crate) fn sample(
     Ok((estimate, run.observed))
 }
 
+/// Independent systems unless asked for otherwise: 32, or as many as a machine word holds.
+pub(crate) fn usual_systems(path: &dyn Path) -> usize {
+    path.block_size(SYSTEMS).max(SYSTEMS)
+}
+
 /// What a trial tells of the run to come.
 struct Trial {
     /// Where it ended.
@@ -235,7 +242,7 @@ impl Trial {
         let expected = analyse(&run.samples)?[0].std_err * length.sqrt();
         // None at all in so short a run may be few.
         let trips = run.trips().max(0.5) / length;
-        let apart = (worst(&run.samples.r_hats()).powi(2) - 1.0) / (PLANNED_R_HAT.powi(2) - 1.0);
+        let apart = (run.samples.r_hat().powi(2) - 1.0) / (PLANNED_R_HAT.powi(2) - 1.0);
         Ok(Self {
             wanted: (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips),
             forgetting: (apart * length).min(MOST_TRIALS * MEASURING as f64),
@@ -278,11 +285,6 @@ fn rungs(samples: &Samples) -> Vec<Rung> {
             ..Rung::default()
         })
         .collect()
-}
-
-/// The largest R̂ of the rungs; NaN where a run is too short for any.
-fn worst(r_hats: &[f64]) -> f64 {
-    r_hats.iter().copied().fold(f64::NAN, f64::max)
 }
 
 /// What speaks against a run on its own: states that never travel, systems that keep to states of their own, and a drift between the

@@ -108,7 +108,7 @@ pub struct Tracked {
     /// In nats.
     pub log_z: f64,
     /// Its standard error; 0 where it is exact or integrated, infinite where chains descend from too few starts for it to be known, or
-    /// states of a ladder from too few round trips.
+    /// systems of a ladder travel too little or keep to states of their own.
     pub std_err: f64,
     /// How it was found.
     pub source: Source,
@@ -157,7 +157,7 @@ pub struct State {
 /// Where families are too few or too unequal for an error bar to be trusted, as the verdict of an estimate judges it, a tempering
 /// ladder ([`Tempering`](super::tempering::Tempering)) takes over and goes on from model to model: a training that learns fast moves
 /// mass between modes faster than weights can follow, but exchanges between rungs can. At each model it runs, up to three times and
-/// each time twice as long, until its R̂ is 1.15 at most. Its 32 systems are independent, so their spread is its error; it is infinite
+/// each time twice as long, until its R̂ is 1.15 at most. Its systems, 32 or 64, are independent, so their spread is its error; it is infinite
 /// where R̂ stays above that or systems make less than two round trips. Annealing takes back, after `every` models, where its own error
 /// bar can be trusted.
 ///
@@ -193,11 +193,15 @@ impl Tracker {
                 walkers.check(&**model)?;
             }
             if let Some(Positions { schedule, states }) = &state.ladder {
-                if states.is_empty() || states.len() != schedule.betas().len() {
-                    let rungs = schedule.betas().len();
+                let systems = states.first().map_or(0, ndarray::ArrayBase::nrows);
+                if states.len() != schedule.betas().len()
+                    || systems < 2
+                    || states.iter().any(|states| states.nrows() != systems)
+                {
                     return Err(Error::data(format!(
-                        "states of {} rungs on a ladder of {rungs}",
-                        states.len()
+                        "{} lots of states, {systems} in the first, are no ladder's of {} rungs",
+                        states.len(),
+                        schedule.betas().len()
                     )));
                 }
                 states.iter().try_for_each(|states| model.space().check(states.view()))?;
