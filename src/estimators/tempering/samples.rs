@@ -19,7 +19,7 @@ pub struct Samples {
     /// ∂_β and ∂²_β of log f_β at the rung that a state was kept from, (2, N).
     pub derivatives: Array2<f64>,
     /// log f just below β = 1 less log f₁ of the states kept from the last rung: 0 but on paths that jump there
-    /// ([`Path::smooth`]).
+    /// ([`Path::smooth`](crate::paths::Path::smooth)).
     pub jumps: Array1<f64>,
 }
 
