@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 
 use super::{Ends, Kernel, Reference, StepStats, Walkers, accept, mix, reflect, sum_of_squares};
 use crate::math::random::Generator;
@@ -11,17 +12,17 @@ use crate::math::simd::{Lanes, dispatch, fill_normal};
 /// doi:10.1016/0370-2693(87)91197-X; Neal 2011, arXiv:1206.1901).
 ///
 /// The number of steps is drawn anew each time, uniformly from 1 to `longest`, so that no periodic orbit can trap a chain.
-/// One trajectory in five takes steps of a quarter of the size, for regions that are stiffer than most of the mass: chains that have
-/// come there would be refused for ever, and few would come. Positions are in units of the path's scales; walls of a box reflect.
+/// One trajectory in ten takes steps of a quarter of the size, and one in ten of a sixteenth, for regions that are stiffer
+/// than most of the mass: chains that have come there would be refused for ever, and few would come. Positions are in units of the
+/// path's scales; walls of a box reflect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hmc {
     /// The largest number of leapfrog steps, at least 1.
     pub longest: usize,
 }
 
-/// The share of trajectories whose steps are shorter, and by how much.
-const SHORTER: f64 = 0.2;
-const SHORT: f64 = 0.25;
+/// What the steps of a trajectory are multiplied by, each as likely as the others.
+const FACTORS: [f64; 10] = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 / 4.0, 1.0 / 16.0];
 
 impl Default for Hmc {
     fn default() -> Self {
@@ -51,7 +52,7 @@ impl Kernel for Hmc {
         generator: &mut Generator,
     ) -> StepStats {
         let steps = generator.random_range(1..=self.longest.max(1));
-        let step = if generator.random_bool(SHORTER) { SHORT * scale } else { scale };
+        let step = scale * *FACTORS.choose(generator).expect("there are ten");
         let mut momenta = Array2::zeros(walkers.states.dim());
         fill_normal(&mut Lanes::new(&mut *generator), slice_mut(&mut momenta));
         let mut states = walkers.states.clone();
