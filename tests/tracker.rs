@@ -61,7 +61,7 @@ fn check_coverage(runs: &[Vec<Tracked>], truths: &[f64]) -> Vec<f64> {
         assert!(scores.len() > runs.len() * 9 / 10, "epoch {epoch}: only {} errors are known", scores.len());
         let covered = scores.iter().filter(|z| z.abs() < 1.96).count() as f64 / scores.len() as f64;
         let spread = statistics::variance(&scores).sqrt();
-        // A binomial of 200 at 0.95 is below 0.885 once in 20,000 times, one of 100 once in 250.
+        // A binomial of 200 at 0.95 is below 0.885 once in 20,000 times.
         assert!(covered > 0.885, "epoch {epoch}: {covered} covered");
         assert!((0.8..1.25).contains(&spread), "epoch {epoch}: z-scores spread by {spread}");
         let ratios: Vec<f64> = errors.iter().map(|error| error.exp()).collect();
@@ -90,7 +90,7 @@ fn intervals_of_a_ladder_cover_at_every_epoch() {
     let models = machines(&data, 0.3);
     let truths: Vec<f64> = models.iter().map(exact).collect();
     let run = |seed| tracked(&models, &data, Tracking { chains: 0, ..tracking(seed) });
-    let runs: Vec<Vec<Tracked>> = (0..SEEDS / 2).map(run).collect();
+    let runs: Vec<Vec<Tracked>> = (0..SEEDS).map(run).collect();
     assert!(runs.iter().flatten().all(|run| run.source == Source::Tempered));
     check_coverage(&runs, &truths);
 }

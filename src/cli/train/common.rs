@@ -82,8 +82,7 @@ pub(in crate::cli) struct Following {
     /// Anneal these chains anew after N models at the latest, and show how far they were off
     #[arg(long, value_name = "N", default_value_t = Tracking::default().every)]
     anchor_every: usize,
-    /// Sweeps of single chains that annealing takes, and twice what the longest run of a ladder does; four times as many after the last
-    /// epoch
+    /// Sweeps of single chains that annealing takes, and the longest run of a ladder; four times as many after the last epoch
     #[arg(long, value_name = "N", default_value_t = Tracking::default().anchor)]
     anchor_sweeps: u64,
 }

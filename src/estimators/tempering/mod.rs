@@ -242,14 +242,20 @@ impl Trial {
         let expected = analyse(&run.samples)?[0].std_err * length.sqrt();
         // None at all in so short a run may be few.
         let trips = run.trips().max(0.5) / length;
-        let apart = (run.samples.r_hat().powi(2) - 1.0) / (PLANNED_R_HAT.powi(2) - 1.0);
         Ok(Self {
             wanted: (1.2 * expected / settings.target_se).powi(2).max(TRIPS / trips),
-            forgetting: (apart * length).min(MOST_TRIALS * MEASURING as f64),
+            forgetting: forgetting(rounds, run.samples.r_hat(), PLANNED_R_HAT)
+                .min(MOST_TRIALS * MEASURING as f64),
             affordable,
             ends: run.positions(),
         })
     }
+}
+
+/// Rounds that bring R̂ down to `wanted`, where so many made it `r_hat`: R̂² − 1 is the share of the variance that systems keep to
+/// themselves, which falls as one over the length of a run.
+pub(crate) fn forgetting(rounds: usize, r_hat: f64, wanted: f64) -> f64 {
+    rounds as f64 * (r_hat.powi(2) - 1.0) / (wanted.powi(2) - 1.0)
 }
 
 /// Every how many rounds states are kept: as often as memory allows, but not so often that looking at all rungs from one, which costs

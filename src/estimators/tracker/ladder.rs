@@ -8,7 +8,9 @@ use super::{Source, Tracked};
 use crate::error::Result;
 use crate::estimators::monitor::Monitor;
 use crate::estimators::phases::Phases;
-use crate::estimators::tempering::{Length, Observables, Positions, Start, analyse, ladder, usual_systems};
+use crate::estimators::tempering::{
+    Length, Observables, Positions, Start, analyse, forgetting, ladder, usual_systems,
+};
 use crate::math::Stream;
 use crate::models::Model;
 use crate::paths::{self, Schedule};
@@ -19,8 +21,10 @@ const FITS: u64 = 3;
 const FITTING: usize = 100;
 /// Fewest rounds of a run that counts.
 const LEAST_ROUNDS: usize = 32;
-/// The first run at a model takes this share of the most sweeps, and each next one twice as many.
-const FIRST_SHARE: u64 = 4;
+/// The first run at a model takes this share of the most sweeps; the next ones at least twice as many as the one before, and by this
+/// factor more than its R̂ calls for.
+const FIRST_SHARE: usize = 8;
+const MARGIN: f64 = 1.2;
 /// Share of the rounds of the first run that come before the first that counts.
 const BURN_IN: usize = 4;
 /// What a run is believed with: round trips between reference and model of each system, on average, and R̂ of the rungs. In two runs
@@ -32,7 +36,7 @@ const MOST_R_HAT: f64 = 1.15;
 /// log Z of `model` from a ladder that starts at `before`, or else anew; and where it ended. `None` on continuous spaces, where step
 /// sizes would have to be fitted first.
 ///
-/// What systems remember of the model before is forgotten in runs of doubling length, of which the last counts: that which can be
+/// What systems remember of the model before is forgotten in runs of growing length, of which the last counts: that which can be
 /// believed, or that of so many sweeps.
 pub(super) fn climb(
     model: &Arc<dyn Model>,
@@ -67,18 +71,28 @@ pub(super) fn climb(
         }
         fitted.positions().on(fitted.better_schedule(None))
     };
-    let mut share = FIRST_SHARE;
+    let states = before.schedule.betas().len();
+    let most = (sweeps as usize / (systems * states)).max(LEAST_ROUNDS);
+    let mut rounds = (most / FIRST_SHARE).max(LEAST_ROUNDS);
+    let mut burn_in = rounds / BURN_IN;
+    let mut label = FITS;
     loop {
         let states = before.schedule.betas().len();
-        let rounds = ((sweeps / share) as usize / (systems * states)).max(LEAST_ROUNDS);
-        let burn_in = if share == FIRST_SHARE { rounds / BURN_IN } else { 0 };
         // Looking at all rungs from one costs as much as a step or more.
         let length = Length { burn_in, rounds: rounds - burn_in, every: (states / 2).clamp(1, rounds / 8) };
-        let found = run(&before.schedule, Some(&before), length, FITS + share)?;
-        let known = found.trips() >= LEAST_TRIPS && found.samples.r_hat() <= MOST_R_HAT;
+        let found = run(&before.schedule, Some(&before), length, label)?;
+        let (r_hat, trips) = (found.samples.r_hat(), found.trips());
+        let known = trips >= LEAST_TRIPS && r_hat <= MOST_R_HAT;
         before = found.positions().on(found.better_schedule(None));
-        if !known && share > 1 {
-            share /= 2;
+        if !known && rounds < most {
+            let wanted = f64::max(
+                MARGIN * forgetting(length.rounds, r_hat, MOST_R_HAT),
+                length.rounds as f64 * LEAST_TRIPS / trips,
+            );
+            // The longest where R̂ is not a number, or nothing travelled.
+            rounds = if wanted < most as f64 { (wanted as usize).max(2 * rounds).min(most) } else { most };
+            burn_in = 0;
+            label += 1;
             continue;
         }
         let mbar = analyse(&found.samples)?.swap_remove(0);

@@ -27,8 +27,6 @@ const AIMED: f64 = 1.0;
 const MOST_INTEGRATED: usize = 2;
 /// How many times the sweeps a model gets whose log Z matters more than others'.
 const RENEWAL: u64 = 4;
-/// Share of the sweeps of annealing that the longest run of a ladder takes at a model.
-const LADDER: u64 = 2;
 
 /// How a [`Tracker`] follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +35,7 @@ pub struct Tracking {
     /// Chains that walk from model to model; none of them leaves it all to a tempering ladder, where there can be one.
     pub chains: usize,
     /// Sweeps of single chains that annealing them anew takes at most, pilots among them, but for four times as many when
-    /// [renewed](Tracker::renew). A ladder's longest run takes half of them.
+    /// [renewed](Tracker::renew); and as many that the longest run of a ladder takes.
     pub anchor: u64,
     /// Models after which they are annealed anew, whatever they are worth.
     pub every: usize,
@@ -156,8 +154,8 @@ pub struct State {
 ///
 /// Where families are too few or too unequal for an error bar to be trusted, as the verdict of an estimate judges it, a tempering
 /// ladder ([`Tempering`](super::tempering::Tempering)) takes over and goes on from model to model: a training that learns fast moves
-/// mass between modes faster than weights can follow, but exchanges between rungs can. At each model it runs, up to three times and
-/// each time twice as long, until its R̂ is 1.15 at most. Its systems, 32 or 64, are independent, so their spread is its error; it is infinite
+/// mass between modes faster than weights can follow, but exchanges between rungs can. At each model it runs again, and as
+/// much longer as the last run calls for, until its R̂ is 1.15 at most or it has taken as many sweeps as annealing may. Its systems, 32 or 64, are independent, so their spread is its error; it is infinite
 /// where R̂ stays above that or systems make less than two round trips. Annealing takes back, after `every` models, where its own error
 /// bar can be trusted.
 ///
@@ -307,7 +305,7 @@ impl Tracker {
         // A ladder, where they do not, or beside annealing where one is going on.
         let mut annealing = chains > 0 && (due || too_far || followed.is_some());
         let climb = |state: &mut State| {
-            let sweeps = effort * anchor / LADDER;
+            let sweeps = effort * anchor;
             let climbed = ladder::climb(model, data, state.ladder.take(), sweeps, stream.child(2), monitor)?;
             Ok::<_, Error>(climbed.map(|(tracked, positions)| {
                 state.ladder = Some(positions);
