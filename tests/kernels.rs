@@ -19,6 +19,7 @@ use lnz::models::{Gaussian, Model, Sampler, builtin};
 use lnz::paths::geometric::GeometricPath;
 use lnz::paths::{self, Choices, Ensemble, Move, Path, Population, Schedule};
 use ndarray::{Array2, ArrayView2, array};
+use rand_distr::{Distribution, StandardNormal};
 
 /// Chains of a discrete test: 64 blocks of 512.
 const DRAWS: usize = 32_768;
@@ -275,6 +276,28 @@ impl Kernel for WrongSlice {
 #[test]
 fn a_wrong_slice_is_caught() {
     assert!(moments_after(Arc::new(WrongSlice), 16) > 10.0);
+}
+
+/// In the neck of a funnel at v = −7 other coordinates have a scale of 0.03: steps of 0.5, and of a quarter of that, diverge there, and
+/// only the shortest can move chains.
+#[test]
+fn hmc_moves_chains_that_lie_in_a_neck() {
+    let model = builtin::parse("ref:funnel?dim=10").unwrap();
+    let mut generator = Stream::new(24).generator();
+    let starts = Array2::from_shape_fn((64, 10), |(_, i)| {
+        let noise: f64 = StandardNormal.sample(&mut generator);
+        if i == 0 { -7.0 } else { f64::exp(-3.5) * noise }
+    });
+    let path = GeometricPath::new(model, None).with_kernel(Arc::new(Hmc::default()));
+    let mut population = Population::adopt(&path, starts.view(), Stream::new(25)).unwrap();
+    for _ in 0..100 {
+        population.step(1.0, Move::Forward);
+    }
+    let moved = population.states();
+    let still = moved.rows().into_iter().zip(starts.rows()).filter(|(now, start)| now == start).count();
+    assert_eq!(still, 0);
+    let left = moved.column(0).iter().filter(|v| (**v + 7.0).abs() > 0.1).count();
+    assert!(left > 32, "{left} of 64 have moved along the neck");
 }
 
 /// A path whose reference was fitted, as this kind, to draws of a skewed mixture in the plane.
