@@ -89,8 +89,7 @@ pub(super) fn climb(
                 MARGIN * forgetting(length.rounds, r_hat, MOST_R_HAT),
                 length.rounds as f64 * LEAST_TRIPS / trips,
             );
-            // The longest where R̂ is not a number, or nothing travelled.
-            rounds = if wanted < most as f64 { (wanted as usize).max(2 * rounds).min(most) } else { most };
+            rounds = (wanted.min(most as f64) as usize).max(2 * rounds).min(most);
             burn_in = 0;
             label += 1;
             continue;
