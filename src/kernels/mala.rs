@@ -5,7 +5,8 @@ use crate::math::random::Generator;
 
 /// x′ = x + ½ ε² s² ∇ log f_β(x) + ε s ξ, accepted by Metropolis–Hastings (Roberts & Tweedie 1996, doi:10.2307/3318418).
 ///
-/// One leapfrog step of HMC with fresh momenta is this proposal with this acceptance probability, so it is run as that, with the same shorter steps now and then.
+/// One leapfrog step of HMC with fresh momenta is this proposal with this acceptance probability, so it is run as that,
+/// with the same shorter steps now and then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mala;
 

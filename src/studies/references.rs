@@ -56,13 +56,39 @@ impl Known {
     }
 }
 
-/// Whether `only` is in `METHOD on REFERENCE`.
+/// Whether `only` is in `METHOD on REFERENCE`, and a number that it ends in ends there too: `dim=10` is not in `dim=100`.
 pub(super) fn is_chosen(only: Option<&str>, method: &str, spec: &str) -> bool {
-    only.is_none_or(|only| format!("{method} on {spec}").contains(only))
+    let digit = |c: char| c.is_ascii_digit();
+    only.is_none_or(|only| {
+        let whole = format!("{method} on {spec}");
+        whole.match_indices(only).any(|(at, _)| {
+            let rest = &whole[at + only.len()..];
+            !(only.ends_with(digit) && rest.starts_with(digit))
+        })
+    })
 }
 
 /// What is said where `only` leaves nothing to do.
 pub(super) fn none_chosen(only: Option<&str>) -> Error {
     let expected = "nothing has this in `METHOD on REFERENCE`; try smc, tempering, ising or funnel";
     Error::setting("--only", only.unwrap_or_default(), expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_chosen;
+
+    #[test]
+    fn a_number_is_chosen_whole() {
+        let chosen = |only| {
+            ["ref:gaussian?dim=10", "ref:gaussian?dim=100"].map(|spec| is_chosen(Some(only), "smc", spec))
+        };
+        assert_eq!(chosen("smc on ref:gaussian?dim=10"), [true, false]);
+        assert_eq!(chosen("dim=100"), [false, true]);
+        assert_eq!(chosen("gauss"), [true, true]);
+        assert_eq!(chosen("ais"), [false, false]);
+        assert!(
+            is_chosen(None, "smc", "ref:banana") && is_chosen(Some("dim=1"), "smc", "ref:x?dim=16&y=dim=1")
+        );
+    }
 }
