@@ -12,7 +12,7 @@ mod support;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use lnz::math::bits::{self, BitMatrix, Fixed, Sums};
+use lnz::math::bits::{BitMatrix, BitRows, Fixed, Sums};
 use lnz::math::{Stream, products, simd};
 use lnz::models::{Rbm, Units};
 use lnz::paths::rbm::RbmPath;
@@ -109,14 +109,17 @@ fn multiply_bits<T: Fixed>(
     steps: usize,
 ) {
     let mut lanes = Stream::new(rows as u64).lanes();
-    let mut quads = |units: usize| -> Vec<[u32; 16]> {
-        (0..rows * bits::tiles(units)).map(|_| lanes.words().map(|word| word >> 28)).collect()
+    let mut random = |units: usize| {
+        let mut bits = BitRows::unset(rows, units);
+        (0..rows)
+            .for_each(|row| simd::draw_quads(&mut lanes, 0.0, &vec![0.0; units], &[], bits.row_mut(row)));
+        bits
     };
-    let (v, h) = (quads(visible), quads(hidden));
+    let (v, h) = (random(visible), random(hidden));
     let mut sums = Sums::default();
     for _ in 0..steps {
-        back.multiply(&h, rows, &mut sums);
-        there.multiply(&v, rows, &mut sums);
+        back.multiply(&h, &mut sums);
+        there.multiply(&v, &mut sums);
     }
     black_box(&sums);
 }

@@ -142,7 +142,8 @@ impl Lanes {
 mod tests {
     use super::super::functions::tests::floats;
     use super::*;
-    use crate::math::{Stream, bits};
+    use crate::math::Stream;
+    use crate::math::bits::BitRows;
     use proptest::prelude::*;
 
     proptest! {
@@ -156,14 +157,14 @@ mod tests {
             let offsets = vec![offset; activations.len()];
             let mut lanes = Stream::new(seed).lanes();
             let mut twin = lanes.clone();
-            let mut quads = vec![Quads::default(); activations.len().div_ceil(TILE)];
-            draw_quads(&mut lanes, scale, &activations, &offsets, &mut quads);
+            let mut packed = BitRows::unset(1, activations.len());
+            draw_quads(&mut lanes, scale, &activations, &offsets, packed.row_mut(0));
             let mut bits = vec![9.0; activations.len()];
             draw_bits(&mut twin.clone(), scale, &activations, &offsets, &mut bits);
             for (vector, chunk) in activations.chunks(LANES).enumerate() {
                 let words = twin.words();
                 for (i, &a) in chunk.iter().enumerate() {
-                    let bit = bits::get(&quads, vector * LANES + i);
+                    let bit = packed.get(0, vector * LANES + i);
                     prop_assert_eq!(bits[vector * LANES + i], f32::from(u8::from(bit)));
                     let logit = scale * a + offset;
                     if logit.is_nan() {

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{Inward, Parameters, Visible};
-use crate::math::bits::{self, BitMatrix, Fixed, Quads, Sums};
+use crate::math::bits::{self, BitRows, Sums};
 use crate::math::random::Generator;
 use crate::math::simd::{self, Lanes};
 use crate::math::{Stream, products};
@@ -17,7 +17,7 @@ pub(super) struct RbmBlock {
     parameters: Arc<Parameters>,
     visible: States,
     /// h of the step under way.
-    hidden: Vec<Quads>,
+    hidden: BitRows,
     /// a, (chains, hidden), and whether by the coarse weights.
     activations: Array2<f32>,
     is_coarse: bool,
@@ -34,8 +34,8 @@ pub(super) struct RbmBlock {
 
 /// Visible states, a chain after the other.
 enum States {
-    /// v, [`bits::tiles`] of the visible units each.
-    Bits(Vec<Quads>),
+    /// v.
+    Bits(BitRows),
     /// u.
     Real(Array2<f32>),
 }
@@ -54,10 +54,7 @@ impl RbmBlock {
         let mut block = Self::new(parameters, states.nrows(), stream);
         match (&mut block.visible, &block.parameters.visible) {
             (States::Bits(rows), Visible::Bernoulli(rbm)) => {
-                let tiles = bits::tiles(rbm.visible());
-                for (unit, _) in rbm.to_bits(states).indexed_iter().filter(|(_, bit)| **bit == 1.0) {
-                    bits::set(&mut rows[unit.0 * tiles..], unit.1);
-                }
+                *rows = BitRows::of(rbm.to_bits(states).view());
             }
             (States::Real(rows), Visible::Gaussian(rbm)) => {
                 rows.assign(&((&states - &block.parameters.reference_bias) / rbm.sigma()).mapv(|u| u as f32));
@@ -71,13 +68,13 @@ impl RbmBlock {
     fn new(parameters: Arc<Parameters>, chains: usize, stream: Stream) -> Self {
         let (visible, hidden) = (parameters.target_bias.len(), parameters.hidden_bias.len());
         let states = match &parameters.visible {
-            Visible::Bernoulli(_) => States::Bits(vec![Quads::default(); chains * bits::tiles(visible)]),
+            Visible::Bernoulli(_) => States::Bits(BitRows::unset(chains, visible)),
             Visible::Gaussian(_) => States::Real(Array2::zeros((chains, visible))),
         };
         Self {
             parameters,
             visible: states,
-            hidden: vec![Quads::default(); chains * bits::tiles(hidden)],
+            hidden: BitRows::unset(chains, hidden),
             activations: Array2::zeros((chains, hidden)),
             tilts: vec![0.0; chains],
             is_coarse: false,
@@ -97,8 +94,8 @@ impl RbmBlock {
         let outward = &parameters.weights.outward;
         let coarse = parameters.coarse_at(beta).map(|coarse| &coarse.outward);
         match coarse {
-            Some(coarse) => coarse.multiply(&self.hidden, self.tilts.len(), &mut self.coarse_sums),
-            None => outward.multiply(&self.hidden, self.tilts.len(), &mut self.sums),
+            Some(coarse) => coarse.multiply(&self.hidden, &mut self.coarse_sums),
+            None => outward.multiply(&self.hidden, &mut self.sums),
         }
         for chain in 0..self.tilts.len() {
             match coarse {
@@ -107,8 +104,7 @@ impl RbmBlock {
             }
             match &mut self.visible {
                 States::Bits(rows) => {
-                    let row = row_mut(rows, self.input.len(), chain);
-                    simd::draw_quads(&mut self.lanes, beta as f32, &self.input, &bias, row);
+                    simd::draw_quads(&mut self.lanes, beta as f32, &self.input, &bias, rows.row_mut(chain));
                 }
                 States::Real(rows) => {
                     for ((u, input), bias) in rows.row_mut(chain).iter_mut().zip(&self.input).zip(&bias) {
@@ -123,21 +119,21 @@ impl RbmBlock {
     /// Recomputes what is cached from the visible states, as f_β has it.
     fn refresh(&mut self, beta: f64) {
         let parameters = &*self.parameters;
-        let (visible, chains) = (self.input.len(), self.tilts.len());
+        let chains = self.tilts.len();
         self.is_coarse = parameters.coarse_at(beta).is_some();
         match (&self.visible, &parameters.weights.inward) {
             (States::Bits(rows), Inward::Bits(weights)) => {
                 let c = &parameters.hidden_bias;
                 match parameters.coarse_at(beta) {
                     Some(coarse) => {
-                        all_products(&coarse.inward, rows, &mut self.coarse_sums, c, &mut self.activations);
+                        coarse.inward.products(rows, c, &mut self.activations, &mut self.coarse_sums);
                     }
                     None => {
-                        all_products(weights, rows, &mut self.sums, c, &mut self.activations);
+                        weights.products(rows, c, &mut self.activations, &mut self.sums);
                     }
                 }
                 for (chain, tilt) in self.tilts.iter_mut().enumerate() {
-                    *tilt = bits::sum_where(row_of(rows, visible, chain), &parameters.tilt);
+                    *tilt = bits::sum_where(rows.row(chain), &parameters.tilt);
                 }
             }
             (States::Real(rows), Inward::Dense(weights)) => {
@@ -177,37 +173,11 @@ impl RbmBlock {
         match &self.visible {
             States::Bits(rows) => {
                 let bias = self.parameters.reference_bias.as_slice().expect("a whole array is contiguous");
-                bits::sum_where(row_of(rows, bias.len(), chain), bias)
+                bits::sum_where(rows.row(chain), bias)
             }
             States::Real(rows) => -0.5 * rows.row(chain).iter().map(|&u| f64::from(u).powi(2)).sum::<f64>(),
         }
     }
-}
-
-/// `out` = offsets + the product of every row of bits, (rows, outputs).
-pub(super) fn all_products<T: Fixed>(
-    matrix: &BitMatrix<T>,
-    bits: &[Quads],
-    sums: &mut Sums<T>,
-    offsets: &[f32],
-    out: &mut Array2<f32>,
-) {
-    matrix.multiply(bits, out.nrows(), sums);
-    for (chain, mut row) in out.rows_mut().into_iter().enumerate() {
-        matrix.read(sums, chain, offsets, row.as_slice_mut().expect("rows of a whole array are contiguous"));
-    }
-}
-
-/// Chain `chain` of rows of `length` bits.
-pub(super) fn row_of(rows: &[Quads], length: usize, chain: usize) -> &[Quads] {
-    let tiles = bits::tiles(length);
-    &rows[chain * tiles..][..tiles]
-}
-
-/// Chain `chain` of rows of `length` bits.
-pub(super) fn row_mut(rows: &mut [Quads], length: usize, chain: usize) -> &mut [Quads] {
-    let tiles = bits::tiles(length);
-    &mut rows[chain * tiles..][..tiles]
 }
 
 impl Ensemble for RbmBlock {
@@ -263,12 +233,10 @@ impl Ensemble for RbmBlock {
 
     fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
         self.prepare(beta);
-        let hidden = self.activations.ncols();
         for chain in 0..self.tilts.len() {
             let activations = self.activations.row(chain);
             let activations = activations.to_slice().expect("rows of a whole array are contiguous");
-            let row = row_mut(&mut self.hidden, hidden, chain);
-            simd::draw_quads(&mut self.lanes, beta as f32, activations, &[], row);
+            simd::draw_quads(&mut self.lanes, beta as f32, activations, &[], self.hidden.row_mut(chain));
         }
         self.draw_visible(beta);
         self.refresh(beta);
@@ -279,10 +247,7 @@ impl Ensemble for RbmBlock {
     fn copy_chains(&mut self, moves: &[(usize, usize)]) {
         for &(to, from) in moves {
             match &mut self.visible {
-                States::Bits(rows) => {
-                    let tiles = bits::tiles(self.input.len());
-                    rows.copy_within(from * tiles..(from + 1) * tiles, to * tiles);
-                }
+                States::Bits(rows) => rows.copy(to, from),
                 States::Real(rows) => {
                     let state = rows.row(from).to_owned();
                     rows.row_mut(to).assign(&state);
@@ -300,8 +265,7 @@ impl Ensemble for RbmBlock {
         for &(to, from) in moves {
             match (&mut self.visible, &other.visible) {
                 (States::Bits(rows), States::Bits(theirs)) => {
-                    let length = self.input.len();
-                    row_mut(rows, length, to).copy_from_slice(row_of(theirs, length, from));
+                    rows.row_mut(to).copy_from_slice(theirs.row(from));
                 }
                 (States::Real(rows), States::Real(theirs)) => rows.row_mut(to).assign(&theirs.row(from)),
                 _ => unreachable!("blocks of one path are of one kind"),
@@ -316,10 +280,7 @@ impl Ensemble for RbmBlock {
         self.follow(other);
         for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
             match (&mut self.visible, &mut other.visible) {
-                (States::Bits(rows), States::Bits(theirs)) => {
-                    let length = self.input.len();
-                    row_mut(rows, length, chain).swap_with_slice(row_mut(theirs, length, chain));
-                }
+                (States::Bits(rows), States::Bits(theirs)) => rows.swap(theirs, chain),
                 (States::Real(rows), States::Real(theirs)) => swap_rows(rows, theirs, chain),
                 _ => unreachable!("blocks of one path are of one kind"),
             }
@@ -329,12 +290,8 @@ impl Ensemble for RbmBlock {
     }
 
     fn states(&self) -> Array2<f64> {
-        let (chains, visible) = (self.tilts.len(), self.input.len());
         match (&self.visible, &self.parameters.visible) {
-            (States::Bits(rows), Visible::Bernoulli(rbm)) => {
-                let bit = |(chain, unit)| f64::from(u8::from(bits::get(row_of(rows, visible, chain), unit)));
-                rbm.from_bits(Array2::from_shape_fn((chains, visible), bit))
-            }
+            (States::Bits(rows), Visible::Bernoulli(rbm)) => rbm.from_bits(rows.to_array()),
             (States::Real(rows), Visible::Gaussian(rbm)) => {
                 rows.mapv(f64::from) * rbm.sigma() + &self.parameters.reference_bias
             }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, concatenate};
 
-use super::block::{all_products, row_mut, row_of, swap_rows};
+use super::block::swap_rows;
 use super::rounding;
 use crate::error::Result;
 use crate::math::Stream;
-use crate::math::bits::{self, BitMatrix, Quads, Sums};
+use crate::math::bits::{self, BitMatrix, BitRows, Sums};
 use crate::math::simd::{self, Lanes};
 use crate::models::{Model, Rbm, downcast};
 use crate::paths::{Counts, Ensemble, Move, StepStats, sibling, sibling_mut};
@@ -82,8 +82,8 @@ impl Bridge {
 struct BridgeBlock {
     bridge: Arc<Bridge>,
     /// v, and h of the step under way.
-    visible: Vec<Quads>,
-    hidden: Vec<Quads>,
+    visible: BitRows,
+    hidden: BitRows,
     /// (a, a′), (chains, 2 hidden).
     activations: Array2<f32>,
     /// b·v and (b′ − b)·v with the constants.
@@ -116,14 +116,9 @@ impl BridgeBlock {
     fn at(bridge: Arc<Bridge>, states: ArrayView2<'_, f64>, stream: Stream) -> Self {
         let (chains, visible) = states.dim();
         let hidden = bridge.model.hidden();
-        let tiles = bits::tiles(visible);
-        let mut rows = vec![Quads::default(); chains * tiles];
-        for (unit, _) in bridge.model.to_bits(states).indexed_iter().filter(|(_, bit)| **bit == 1.0) {
-            bits::set(&mut rows[unit.0 * tiles..], unit.1);
-        }
         let mut block = Self {
-            visible: rows,
-            hidden: vec![Quads::default(); chains * bits::tiles(hidden)],
+            visible: BitRows::of(bridge.model.to_bits(states).view()),
+            hidden: BitRows::unset(chains, hidden),
             activations: Array2::zeros((chains, 2 * hidden)),
             starts: vec![0.0; chains],
             tilts: vec![0.0; chains],
@@ -142,9 +137,9 @@ impl BridgeBlock {
     fn refresh(&mut self) {
         let bridge = &*self.bridge;
         let (c, out) = (&bridge.hidden_bias, &mut self.activations);
-        all_products(&bridge.inward, &self.visible, &mut self.sums, c, out);
+        bridge.inward.products(&self.visible, c, out, &mut self.sums);
         for (chain, (start, tilt)) in self.starts.iter_mut().zip(&mut self.tilts).enumerate() {
-            let row = row_of(&self.visible, bridge.start.len(), chain);
+            let row = self.visible.row(chain);
             let sum = |bias: &Array1<f64>| {
                 bits::sum_where(row, bias.as_slice().expect("a whole array is contiguous"))
             };
@@ -196,20 +191,17 @@ impl Ensemble for BridgeBlock {
 
     fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
         let chains = self.tilts.len();
-        let (visible, hidden) = (self.bridge.start.len(), self.bridge.model.hidden());
         for chain in 0..chains {
             let row = self.activations.row(chain);
             mix(beta, row.to_slice().expect("rows of a whole array are contiguous"), &mut self.mixed);
-            let row = row_mut(&mut self.hidden, hidden, chain);
-            simd::draw_quads(&mut self.lanes, 1.0, &self.mixed, &[], row);
+            simd::draw_quads(&mut self.lanes, 1.0, &self.mixed, &[], self.hidden.row_mut(chain));
         }
         let outward = &self.bridge.outward;
-        outward.multiply(&self.hidden, chains, &mut self.sums);
+        outward.multiply(&self.hidden, &mut self.sums);
         for chain in 0..chains {
             outward.read(&self.sums, chain, &self.bridge.visible_bias, &mut self.inputs);
             mix(beta, &self.inputs, &mut self.mixed);
-            let row = row_mut(&mut self.visible, visible, chain);
-            simd::draw_quads(&mut self.lanes, 1.0, &self.mixed, &[], row);
+            simd::draw_quads(&mut self.lanes, 1.0, &self.mixed, &[], self.visible.row_mut(chain));
         }
         self.refresh();
         self.counts.sweeps += chains as u64;
@@ -217,9 +209,8 @@ impl Ensemble for BridgeBlock {
     }
 
     fn copy_chains(&mut self, moves: &[(usize, usize)]) {
-        let tiles = bits::tiles(self.bridge.start.len());
         for &(to, from) in moves {
-            self.visible.copy_within(from * tiles..(from + 1) * tiles, to * tiles);
+            self.visible.copy(to, from);
             let activations = self.activations.row(from).to_owned();
             self.activations.row_mut(to).assign(&activations);
             self.starts[to] = self.starts[from];
@@ -229,9 +220,8 @@ impl Ensemble for BridgeBlock {
 
     fn copy_chains_from(&mut self, other: &dyn Ensemble, moves: &[(usize, usize)]) {
         let other: &Self = sibling(other);
-        let length = self.bridge.start.len();
         for &(to, from) in moves {
-            row_mut(&mut self.visible, length, to).copy_from_slice(row_of(&other.visible, length, from));
+            self.visible.row_mut(to).copy_from_slice(other.visible.row(from));
             self.activations.row_mut(to).assign(&other.activations.row(from));
             self.starts[to] = other.starts[from];
             self.tilts[to] = other.tilts[from];
@@ -240,13 +230,8 @@ impl Ensemble for BridgeBlock {
 
     fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
         let other: &mut Self = sibling_mut(other);
-        let length = self.bridge.start.len();
         for chain in (0..mask.len()).filter(|&chain| mask[chain]) {
-            row_mut(&mut self.visible, length, chain).swap_with_slice(row_mut(
-                &mut other.visible,
-                length,
-                chain,
-            ));
+            self.visible.swap(&mut other.visible, chain);
             swap_rows(&mut self.activations, &mut other.activations, chain);
             std::mem::swap(&mut self.starts[chain], &mut other.starts[chain]);
             std::mem::swap(&mut self.tilts[chain], &mut other.tilts[chain]);
@@ -254,9 +239,7 @@ impl Ensemble for BridgeBlock {
     }
 
     fn states(&self) -> Array2<f64> {
-        let visible = self.bridge.start.len();
-        let bit = |(chain, unit)| f64::from(u8::from(bits::get(row_of(&self.visible, visible, chain), unit)));
-        self.bridge.model.from_bits(Array2::from_shape_fn((self.tilts.len(), visible), bit))
+        self.bridge.model.from_bits(self.visible.to_array())
     }
 
     fn counts(&self) -> Counts {

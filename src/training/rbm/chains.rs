@@ -4,8 +4,9 @@ use ndarray::{Array2, ArrayD};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::machine::{BLOCK, Block, Machine, Precision, flat, flat_mut};
+use super::machine::{BLOCK, Block, Machine, Precision, flat};
 use super::rows::Rows;
+use crate::math::bits::{self, BitMatrix, BitRows, Sums};
 use crate::math::simd::{self, Lanes};
 use crate::math::{Stream, products};
 
@@ -13,6 +14,7 @@ use crate::math::{Stream, products};
 /// log-odds of the data's means; for real units (1−β) (−½ Σ v²) + β (b·v − ½ Σ λ v²) in place of the last two.
 pub(super) struct Chains {
     levels: Vec<Level>,
+    weights: Weights,
     /// Sweeps between two updates.
     steps: usize,
     /// b⁰.
@@ -23,6 +25,29 @@ pub(super) struct Chains {
     count: u64,
 }
 
+/// W as chains are multiplied with it.
+struct Weights {
+    /// From hidden to visible units.
+    outward: BitMatrix<u32>,
+    /// From visible to hidden units, where the former are bits.
+    inward: Option<BitMatrix<u32>>,
+}
+
+impl Weights {
+    fn of(machine: &Machine) -> Self {
+        let weights = &machine.weights;
+        let inward = machine.precision.is_none().then(|| BitMatrix::new(weights.view()));
+        Self { outward: BitMatrix::new(weights.t()), inward }
+    }
+
+    fn assign(&mut self, machine: &Machine) {
+        self.outward.assign(machine.weights.t());
+        if let Some(inward) = &mut self.inward {
+            inward.assign(machine.weights.view());
+        }
+    }
+}
+
 /// Chains of one β.
 struct Level {
     beta: f32,
@@ -31,10 +56,14 @@ struct Level {
 
 /// Chains are held as hidden bits between updates: those were drawn from the product that the last gradient needed anyway.
 struct Walkers {
+    /// v and vW, and whatever else the gradient takes.
     block: Block,
-    bits: Array2<f32>,
-    /// hWᵀ.
-    input: Array2<f32>,
+    hidden: BitRows,
+    /// v, where it is bits.
+    visible: BitRows,
+    sums: Sums<u32>,
+    /// hWᵀ of one chain.
+    input: Vec<f32>,
     lanes: Lanes,
     /// ∂_β log f_β of each.
     slopes: Vec<f32>,
@@ -43,59 +72,82 @@ struct Walkers {
 }
 
 impl Walkers {
-    fn new(rows: usize, visible: usize, hidden: usize, stream: Stream) -> Self {
+    fn new(rows: usize, machine: &Machine, stream: Stream) -> Self {
+        let (visible, hidden) = machine.weights.dim();
         Self {
             block: Block::new(rows, visible, hidden),
-            bits: Array2::zeros((rows, hidden)),
-            input: Array2::zeros((rows, visible)),
+            hidden: BitRows::unset(rows, hidden),
+            visible: BitRows::unset(if machine.precision.is_none() { rows } else { 0 }, visible),
+            sums: Sums::default(),
+            input: vec![0.0; visible],
             lanes: stream.lanes(),
             slopes: vec![0.0; rows],
             noise: Vec::new(),
         }
     }
 
-    fn sweep(&mut self, steps: usize, machine: &Machine, at: &Biases<'_>, tempered: bool) {
+    fn sweep(&mut self, steps: usize, weights: &Weights, machine: &Machine, at: &Biases<'_>, tempered: bool) {
         for _ in 0..steps {
-            products::multiply(self.bits.view(), machine.weights.t(), self.input.view_mut());
-            match &at.normal {
-                None => draw(&mut self.lanes, at.beta, &self.input, at.visible, &mut self.block.visible),
-                Some(normal) => self.draw_normal(at, normal),
+            self.draw_visible(&weights.outward, at);
+            let activations = &mut self.block.hidden;
+            match &weights.inward {
+                Some(inward) => inward.products(&self.visible, &[], activations, &mut self.sums),
+                None => products::multiply(
+                    self.block.visible.view(),
+                    machine.weights.view(),
+                    activations.view_mut(),
+                ),
             }
-            let (visible, hidden) = (self.block.visible.view(), self.block.hidden.view_mut());
-            products::multiply(visible, machine.weights.view(), hidden);
-            draw(&mut self.lanes, at.beta, &self.block.hidden, at.hidden, &mut self.bits);
+            draw(&mut self.lanes, at.beta, activations, at.hidden, &mut self.hidden);
+        }
+        for row in 0..self.visible.len() {
+            let values = self.block.visible.row_mut(row).into_slice();
+            bits::unpack(self.visible.row(row), values.expect("rows of a whole array are contiguous"));
         }
         if tempered {
-            let rows = self.bits.rows().into_iter().zip(self.block.hidden.rows());
-            for ((slope, (bits, inputs)), visible) in
-                self.slopes.iter_mut().zip(rows).zip(self.block.visible.rows())
-            {
-                let hidden: f32 =
-                    bits.iter().zip(inputs).zip(&machine.hidden_bias).map(|((h, a), c)| h * (a + c)).sum();
+            let mut inputs = vec![0.0; machine.hidden_bias.len()];
+            for (row, slope) in self.slopes.iter_mut().enumerate() {
+                let activations = self.block.hidden.row(row);
+                for ((input, a), c) in inputs.iter_mut().zip(activations).zip(&machine.hidden_bias) {
+                    *input = f64::from(a + c);
+                }
+                let visible = self.block.visible.row(row);
                 let tilt: f32 = visible.iter().zip(at.tilt).map(|(v, t)| v * t).sum();
                 let squares = at.normal.iter().flat_map(|normal| visible.iter().zip(&normal.tilt));
-                *slope = hidden + tilt - 0.5 * squares.map(|(u, tilt)| u * u * tilt).sum::<f32>();
+                *slope = bits::sum_where(self.hidden.row(row), &inputs) as f32 + tilt
+                    - 0.5 * squares.map(|(u, tilt)| u * u * tilt).sum::<f32>();
             }
         }
     }
 
-    /// Visible units given their input: normal with mean (β · input + bias) / λ and variance 1/λ.
-    fn draw_normal(&mut self, at: &Biases<'_>, normal: &Normal) {
-        let units = at.visible.len();
-        self.noise.resize(units, 0.0);
-        let rows = flat(&self.input).chunks(units).zip(flat_mut(&mut self.block.visible).chunks_mut(units));
-        for (input, out) in rows {
-            simd::fill_normal(&mut self.lanes, &mut self.noise);
-            for i in 0..units {
-                let mean = (at.beta * input[i] + at.visible[i]) * normal.variance[i];
-                out[i] = mean + normal.deviation[i] * self.noise[i] as f32;
+    /// v given h, at β.
+    fn draw_visible(&mut self, outward: &BitMatrix<u32>, at: &Biases<'_>) {
+        outward.multiply(&self.hidden, &mut self.sums);
+        for row in 0..self.hidden.len() {
+            outward.read(&self.sums, row, &[], &mut self.input);
+            match &at.normal {
+                None => {
+                    let bits = self.visible.row_mut(row);
+                    simd::draw_quads(&mut self.lanes, at.beta, &self.input, at.visible, bits);
+                }
+                Some(normal) => self.draw_normal(row, at, normal),
             }
+        }
+    }
+
+    /// Visible units of a chain given their input: normal with mean (β · input + bias) / λ and variance 1/λ.
+    fn draw_normal(&mut self, row: usize, at: &Biases<'_>, normal: &Normal) {
+        self.noise.resize(self.input.len(), 0.0);
+        simd::fill_normal(&mut self.lanes, &mut self.noise);
+        for (i, out) in self.block.visible.row_mut(row).iter_mut().enumerate() {
+            let mean = (at.beta * self.input[i] + at.visible[i]) * normal.variance[i];
+            *out = mean + normal.deviation[i] * self.noise[i] as f32;
         }
     }
 
     /// Chain `row` and that of `other` change places.
     fn swap(&mut self, other: &mut Self, row: usize) {
-        ndarray::azip!((x in self.bits.row_mut(row), y in other.bits.row_mut(row)) std::mem::swap(x, y));
+        self.hidden.swap(&mut other.hidden, row);
         let (mine, theirs) = (&mut self.block, &mut other.block);
         ndarray::azip!((x in mine.visible.row_mut(row), y in theirs.visible.row_mut(row)) std::mem::swap(x, y));
         ndarray::azip!((x in mine.hidden.row_mut(row), y in theirs.hidden.row_mut(row)) std::mem::swap(x, y));
@@ -145,7 +197,6 @@ impl Chains {
         reference: Vec<f32>,
         stream: Stream,
     ) -> Self {
-        let (visible, hidden) = machine.weights.dim();
         let levels = betas
             .iter()
             .zip(0u64..)
@@ -154,25 +205,25 @@ impl Chains {
                     .map(|i| {
                         let stream = stream.child(level).child(i as u64);
                         let rows = BLOCK.min(count - i * BLOCK);
-                        let mut walkers = Walkers::new(rows, visible, hidden, stream);
+                        let mut walkers = Walkers::new(rows, machine, stream);
                         let mut generator = stream.generator();
                         for row in walkers.block.visible.rows_mut() {
                             data.copy(generator.random_range(0..data.data.nrows()), row);
                         }
-                        let Walkers { block, bits, lanes, .. } = &mut walkers;
+                        let Walkers { block, hidden, lanes, .. } = &mut walkers;
                         products::multiply(
                             block.visible.view(),
                             machine.weights.view(),
                             block.hidden.view_mut(),
                         );
-                        draw(lanes, beta, &block.hidden, &scaled(beta, &machine.hidden_bias), bits);
+                        draw(lanes, beta, &block.hidden, &scaled(beta, &machine.hidden_bias), hidden);
                         walkers
                     })
                     .collect();
                 Level { beta, blocks }
             })
             .collect();
-        Self { levels, steps, reference, stream, count: 0 }
+        Self { levels, weights: Weights::of(machine), steps, reference, stream, count: 0 }
     }
 
     /// Takes chance from `stream` from here on.
@@ -188,25 +239,25 @@ impl Chains {
 
     /// Chains start anew at the hidden units of a batch, whose blocks hold their pre-activations.
     pub(super) fn restart(&mut self, batch: &[Block], machine: &Machine) {
-        let (visible, hidden) = machine.weights.dim();
         let stream = self.stream.child(self.count);
         self.count += 1;
         let blocks = &mut self.levels[0].blocks;
-        blocks.resize_with(batch.len(), || Walkers::new(0, visible, hidden, stream));
+        blocks.resize_with(batch.len(), || Walkers::new(0, machine, stream));
         blocks.par_iter_mut().zip(batch).enumerate().for_each(|(i, (walkers, block))| {
             let rows = block.visible.nrows();
-            if walkers.bits.nrows() != rows {
-                *walkers = Walkers::new(rows, visible, hidden, stream);
+            if walkers.hidden.len() != rows {
+                *walkers = Walkers::new(rows, machine, stream);
             }
             walkers.lanes = stream.child(i as u64).lanes();
-            draw(&mut walkers.lanes, 1.0, &block.hidden, &machine.hidden_bias, &mut walkers.bits);
+            draw(&mut walkers.lanes, 1.0, &block.hidden, &machine.hidden_bias, &mut walkers.hidden);
         });
     }
 
     /// Sweeps of all chains, and exchanges between neighbouring β after them.
     pub(super) fn sweep(&mut self, machine: &Machine) {
         let tilt: Vec<f32> = machine.visible_bias.iter().zip(&self.reference).map(|(b, r)| b - r).collect();
-        let (steps, reference) = (self.steps, &self.reference);
+        self.weights.assign(machine);
+        let (steps, reference, weights) = (self.steps, &self.reference, &self.weights);
         let tempered = self.levels.len() > 1;
         self.levels.par_iter_mut().for_each(|level| {
             let beta = level.beta;
@@ -214,7 +265,8 @@ impl Chains {
             let hidden = scaled(beta, &machine.hidden_bias);
             let normal = machine.precision.as_ref().map(|precision| Normal::new(beta, precision));
             let at = Biases { beta, visible: &visible, hidden: &hidden, tilt: &tilt, normal };
-            level.blocks.par_iter_mut().for_each(|walkers| walkers.sweep(steps, machine, &at, tempered));
+            let sweep = |walkers: &mut Walkers| walkers.sweep(steps, weights, machine, &at, tempered);
+            level.blocks.par_iter_mut().for_each(sweep);
         });
         if tempered {
             self.exchange();
@@ -256,18 +308,20 @@ impl Chains {
 
     /// Hidden bits of all chains, a row each: all of the past that the next sweep depends on.
     pub(super) fn bits(&self) -> Array2<f64> {
-        let blocks: Vec<_> =
-            self.levels.iter().flat_map(|level| &level.blocks).map(|walkers| walkers.bits.view()).collect();
-        ndarray::concatenate(ndarray::Axis(0), &blocks)
-            .expect("blocks of one machine have one width")
-            .mapv(f64::from)
+        let walkers = self.levels.iter().flat_map(|level| &level.blocks);
+        let rows: Vec<_> = walkers.map(|walkers| walkers.hidden.to_array()).collect();
+        let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
+        ndarray::concatenate(ndarray::Axis(0), &views).expect("blocks of one machine have one width")
     }
 
     /// Chains at bits that [`Chains::bits`] gave.
     pub(super) fn restore(&mut self, bits: &ArrayD<f64>) {
         let mut stored = bits.iter();
         for walkers in self.levels.iter_mut().flat_map(|level| &mut level.blocks) {
-            walkers.bits.iter_mut().zip(&mut stored).for_each(|(bit, &stored)| *bit = stored as f32);
+            let shape = (walkers.hidden.len(), walkers.hidden.bits());
+            let rows =
+                Array2::from_shape_simple_fn(shape, || *stored.next().expect("a bit of each chain and unit"));
+            walkers.hidden = BitRows::of(rows.view());
         }
     }
 }
@@ -277,8 +331,8 @@ fn scaled(beta: f32, values: &[f32]) -> Vec<f32> {
 }
 
 /// Bits that are 1 with probability σ(β · input + bias).
-fn draw(lanes: &mut Lanes, beta: f32, input: &Array2<f32>, bias: &[f32], bits: &mut Array2<f32>) {
-    for (row, out) in flat(input).chunks(bias.len()).zip(flat_mut(bits).chunks_mut(bias.len())) {
-        simd::draw_bits(lanes, beta, row, bias, out);
+fn draw(lanes: &mut Lanes, beta: f32, input: &Array2<f32>, bias: &[f32], bits: &mut BitRows) {
+    for (row, input) in flat(input).chunks(bias.len()).enumerate() {
+        simd::draw_quads(lanes, beta, input, bias, bits.row_mut(row));
     }
 }
