@@ -144,6 +144,7 @@ impl<T: Fixed> BitMatrix<T> {
             sums: &mut sums.rows[..needed],
             count,
             groups: tiles(self.inputs) * GROUPS,
+            outputs: self.outputs,
         });
     }
 

@@ -110,6 +110,8 @@ pub struct Product<'a, T> {
     /// Rows of bits, and groups to each.
     pub count: usize,
     pub groups: usize,
+    /// Outputs, the last tile of which need not be full.
+    pub outputs: usize,
 }
 
 impl<T: Fixed> WithSimd for Product<'_, T> {
@@ -124,43 +126,64 @@ impl<T: Fixed> WithSimd for Product<'_, T> {
 impl<T: Fixed> Product<'_, T> {
     #[inline(always)]
     fn run<S: Simd, const BATCH: usize, const REGISTERS: usize>(self, simd: S) {
-        let Self { rows, start, bits, sums, count, groups } = self;
+        let Self { rows, start, bits, sums, count, groups, outputs } = self;
         let mut table = [[Row::<T>::zero(); 16]; BATCH];
         let of_tile = sums.chunks_exact_mut(count.max(1)).zip(start).enumerate();
         for (tile, (sums, start)) in of_tile {
             sums.fill(*start);
-            let rows = &rows[tile * groups..][..groups];
-            for (batch, rows) in rows.as_chunks::<BATCH>().0.iter().enumerate() {
-                for (table, rows) in table.iter_mut().zip(rows) {
-                    tabulate::<S, T>(simd, rows, table);
-                }
-                for (sum, bits) in sums.iter_mut().zip(bits.chunks_exact(groups)) {
-                    let Some(codes) = bits[batch * BATCH..].first_chunk::<BATCH>() else { continue };
-                    let (sum, _) = T::vectors_mut::<S>(sum).as_chunks_mut::<REGISTERS>();
-                    for (part, sum) in sum.iter_mut().enumerate() {
-                        let mut registers = *sum;
-                        for group in 0..BATCH {
-                            let row = T::vectors::<S>(&table[group][(codes[group] & 15) as usize]);
-                            let row = &row.as_chunks::<REGISTERS>().0[part];
-                            for k in 0..REGISTERS {
-                                registers[k] = T::add(simd, registers[k], row[k]);
-                            }
-                        }
-                        *sum = registers;
-                    }
+            let rows = rows[tile * groups..][..groups].as_chunks::<BATCH>().0;
+            let used = (outputs - tile * TILE).min(TILE);
+            for (batch, rows) in rows.iter().enumerate() {
+                let mut bits =
+                    bits.chunks_exact(groups).map(|bits| bits[batch * BATCH..].first_chunk::<BATCH>());
+                let sums = sums.iter_mut().zip(&mut bits);
+                if used > TILE / 2 {
+                    add::<S, T, BATCH, REGISTERS>(simd, rows, &mut table, sums, TILE);
+                } else {
+                    add::<S, T, BATCH, 1>(simd, rows, &mut table, sums, used);
                 }
             }
         }
     }
 }
 
-/// The sums of every subset of four rows.
+/// Adds to each row of sums what the bits of a batch of groups select, in the first `used` outputs at least.
 #[inline(always)]
-fn tabulate<S: Simd, T: Fixed>(simd: S, rows: &[Row<T>; 4], table: &mut [Row<T>; 16]) {
-    let [a, b, c, d] = rows.each_ref().map(|row| T::vectors::<S>(row));
-    let table = table.each_mut().map(|row| T::vectors_mut::<S>(row));
+fn add<'a, S: Simd, T: Fixed, const BATCH: usize, const REGISTERS: usize>(
+    simd: S,
+    rows: &[[Row<T>; 4]; BATCH],
+    table: &mut [[Row<T>; 16]; BATCH],
+    sums: impl Iterator<Item = (&'a mut Row<T>, Option<&'a [u32; BATCH]>)>,
+    used: usize,
+) {
+    let parts = used.div_ceil(REGISTERS * TILE / T::vectors::<S>(&rows[0][0]).len());
+    for (table, rows) in table.iter_mut().zip(rows) {
+        tabulate::<S, T>(simd, rows, table, parts * REGISTERS);
+    }
+    for (sum, codes) in sums {
+        let Some(codes) = codes else { continue };
+        let (sum, _) = T::vectors_mut::<S>(sum).as_chunks_mut::<REGISTERS>();
+        for (part, sum) in sum[..parts].iter_mut().enumerate() {
+            let mut registers = *sum;
+            for group in 0..BATCH {
+                let row = T::vectors::<S>(&table[group][(codes[group] & 15) as usize]);
+                let row = &row.as_chunks::<REGISTERS>().0[part];
+                for k in 0..REGISTERS {
+                    registers[k] = T::add(simd, registers[k], row[k]);
+                }
+            }
+            *sum = registers;
+        }
+    }
+}
+
+/// The sums of every subset of four rows, in the first `vectors` vectors.
+#[inline(always)]
+fn tabulate<S: Simd, T: Fixed>(simd: S, rows: &[Row<T>; 4], table: &mut [Row<T>; 16], vectors: usize) {
+    let [a, b, c, d] = rows.each_ref().map(|row| &T::vectors::<S>(row)[..vectors]);
+    let table = table.each_mut().map(|row| &mut T::vectors_mut::<S>(row)[..vectors]);
     let [_, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15] = table;
-    for k in 0..a.len() {
+    for k in 0..vectors {
         let (a, b, c, d) = (a[k], b[k], c[k], d[k]);
         let (ab, ac, bc) = (T::add(simd, a, b), T::add(simd, a, c), T::add(simd, b, c));
         let abc = T::add(simd, ab, c);

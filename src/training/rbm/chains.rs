@@ -4,17 +4,17 @@ use ndarray::{Array2, ArrayD};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::machine::{BLOCK, Block, Machine, Precision, flat};
+use super::block::{BLOCK, Block, flat};
+use super::machine::{Machine, Precision};
 use super::rows::Rows;
+use crate::math::Stream;
 use crate::math::bits::{self, BitMatrix, BitRows, Sums};
 use crate::math::simd::{self, Lanes};
-use crate::math::{Stream, products};
 
 /// Chains at β = 1, and at lower β where there is tempering: log f_β(v, h) = β (vᵀWh + c·h) + (1−β) b⁰·v + β b·v, with b⁰ the
 /// log-odds of the data's means; for real units (1−β) (−½ Σ v²) + β (b·v − ½ Σ λ v²) in place of the last two.
 pub(super) struct Chains {
     levels: Vec<Level>,
-    weights: Weights,
     /// Sweeps between two updates.
     steps: usize,
     /// b⁰.
@@ -23,29 +23,6 @@ pub(super) struct Chains {
     stream: Stream,
     /// How many of them there were in this epoch.
     count: u64,
-}
-
-/// W as chains are multiplied with it.
-struct Weights {
-    /// From hidden to visible units.
-    outward: BitMatrix<u32>,
-    /// From visible to hidden units, where the former are bits.
-    inward: Option<BitMatrix<u32>>,
-}
-
-impl Weights {
-    fn of(machine: &Machine) -> Self {
-        let weights = &machine.weights;
-        let inward = machine.precision.is_none().then(|| BitMatrix::new(weights.view()));
-        Self { outward: BitMatrix::new(weights.t()), inward }
-    }
-
-    fn assign(&mut self, machine: &Machine) {
-        self.outward.assign(machine.weights.t());
-        if let Some(inward) = &mut self.inward {
-            inward.assign(machine.weights.view());
-        }
-    }
 }
 
 /// Chains of one β.
@@ -59,8 +36,6 @@ struct Walkers {
     /// v and vW, and whatever else the gradient takes.
     block: Block,
     hidden: BitRows,
-    /// v, where it is bits.
-    visible: BitRows,
     sums: Sums<u32>,
     /// hWᵀ of one chain.
     input: Vec<f32>,
@@ -75,9 +50,8 @@ impl Walkers {
     fn new(rows: usize, machine: &Machine, stream: Stream) -> Self {
         let (visible, hidden) = machine.weights.dim();
         Self {
-            block: Block::new(rows, visible, hidden),
+            block: Block::new(rows, machine),
             hidden: BitRows::unset(rows, hidden),
-            visible: BitRows::unset(if machine.precision.is_none() { rows } else { 0 }, visible),
             sums: Sums::default(),
             input: vec![0.0; visible],
             lanes: stream.lanes(),
@@ -86,24 +60,13 @@ impl Walkers {
         }
     }
 
-    fn sweep(&mut self, steps: usize, weights: &Weights, machine: &Machine, at: &Biases<'_>, tempered: bool) {
+    fn sweep(&mut self, steps: usize, machine: &Machine, at: &Biases<'_>, tempered: bool) {
         for _ in 0..steps {
-            self.draw_visible(&weights.outward, at);
-            let activations = &mut self.block.hidden;
-            match &weights.inward {
-                Some(inward) => inward.products(&self.visible, &[], activations, &mut self.sums),
-                None => products::multiply(
-                    self.block.visible.view(),
-                    machine.weights.view(),
-                    activations.view_mut(),
-                ),
-            }
-            draw(&mut self.lanes, at.beta, activations, at.hidden, &mut self.hidden);
+            self.draw_visible(&machine.tables.outward, at);
+            self.block.enter(machine);
+            draw(&mut self.lanes, at.beta, &self.block.hidden, at.hidden, &mut self.hidden);
         }
-        for row in 0..self.visible.len() {
-            let values = self.block.visible.row_mut(row).into_slice();
-            bits::unpack(self.visible.row(row), values.expect("rows of a whole array are contiguous"));
-        }
+        self.block.unpack();
         if tempered {
             let mut inputs = vec![0.0; machine.hidden_bias.len()];
             for (row, slope) in self.slopes.iter_mut().enumerate() {
@@ -127,7 +90,7 @@ impl Walkers {
             outward.read(&self.sums, row, &[], &mut self.input);
             match &at.normal {
                 None => {
-                    let bits = self.visible.row_mut(row);
+                    let bits = self.block.bits.row_mut(row);
                     simd::draw_quads(&mut self.lanes, at.beta, &self.input, at.visible, bits);
                 }
                 Some(normal) => self.draw_normal(row, at, normal),
@@ -207,15 +170,11 @@ impl Chains {
                         let rows = BLOCK.min(count - i * BLOCK);
                         let mut walkers = Walkers::new(rows, machine, stream);
                         let mut generator = stream.generator();
-                        for row in walkers.block.visible.rows_mut() {
-                            data.copy(generator.random_range(0..data.data.nrows()), row);
-                        }
                         let Walkers { block, hidden, lanes, .. } = &mut walkers;
-                        products::multiply(
-                            block.visible.view(),
-                            machine.weights.view(),
-                            block.hidden.view_mut(),
-                        );
+                        for row in 0..rows {
+                            data.copy(generator.random_range(0..data.data.nrows()), block, row);
+                        }
+                        block.enter(machine);
                         draw(lanes, beta, &block.hidden, &scaled(beta, &machine.hidden_bias), hidden);
                         walkers
                     })
@@ -223,7 +182,7 @@ impl Chains {
                 Level { beta, blocks }
             })
             .collect();
-        Self { levels, weights: Weights::of(machine), steps, reference, stream, count: 0 }
+        Self { levels, steps, reference, stream, count: 0 }
     }
 
     /// Takes chance from `stream` from here on.
@@ -256,8 +215,7 @@ impl Chains {
     /// Sweeps of all chains, and exchanges between neighbouring β after them.
     pub(super) fn sweep(&mut self, machine: &Machine) {
         let tilt: Vec<f32> = machine.visible_bias.iter().zip(&self.reference).map(|(b, r)| b - r).collect();
-        self.weights.assign(machine);
-        let (steps, reference, weights) = (self.steps, &self.reference, &self.weights);
+        let (steps, reference) = (self.steps, &self.reference);
         let tempered = self.levels.len() > 1;
         self.levels.par_iter_mut().for_each(|level| {
             let beta = level.beta;
@@ -265,7 +223,7 @@ impl Chains {
             let hidden = scaled(beta, &machine.hidden_bias);
             let normal = machine.precision.as_ref().map(|precision| Normal::new(beta, precision));
             let at = Biases { beta, visible: &visible, hidden: &hidden, tilt: &tilt, normal };
-            let sweep = |walkers: &mut Walkers| walkers.sweep(steps, weights, machine, &at, tempered);
+            let sweep = |walkers: &mut Walkers| walkers.sweep(steps, machine, &at, tempered);
             level.blocks.par_iter_mut().for_each(sweep);
         });
         if tempered {

@@ -6,8 +6,9 @@ use ndarray::{Array1, Array2, ArrayView2, s};
 use rand::RngExt;
 use rayon::prelude::*;
 
+use super::block::{BLOCK, Block};
 use super::chains::Chains;
-use super::machine::{BLOCK, Block, Centres, Machine, Model as Means, Precision};
+use super::machine::{Centres, Machine, Model as Means, Precision};
 use super::moments::sigmoid;
 use super::rows::Rows;
 use super::{Settings, log_odds};
@@ -60,18 +61,19 @@ impl<'a> RbmLearner<'a> {
         Ok(Self { rows, rates, settings: settings.clone(), machine, centres, batch: Vec::new(), chains })
     }
 
-    /// The rows of a batch, in blocks.
+    /// The rows of a batch, in blocks, and their vW.
     fn gather(&mut self, batch: &[usize]) {
-        let (visible, hidden) = self.machine.weights.dim();
-        self.batch.resize_with(batch.len().div_ceil(BLOCK), || Block::new(0, visible, hidden));
-        let data = &self.rows;
+        let Self { machine, rows: data, .. } = self;
+        self.batch.resize_with(batch.len().div_ceil(BLOCK), || Block::new(0, machine));
         self.batch.par_iter_mut().zip(batch.par_chunks(BLOCK)).for_each(|(block, rows)| {
             if block.visible.nrows() != rows.len() {
-                *block = Block::new(rows.len(), visible, hidden);
+                *block = Block::new(rows.len(), machine);
             }
-            for (row, &pick) in block.visible.rows_mut().into_iter().zip(rows) {
-                data.copy(pick, row);
+            for (row, &pick) in rows.iter().enumerate() {
+                data.copy(pick, block, row);
             }
+            block.unpack();
+            block.enter(machine);
         });
     }
 }
@@ -79,12 +81,11 @@ impl<'a> RbmLearner<'a> {
 impl RbmLearner<'_> {
     /// Mean of (v − v̂)² over the first rows of the data, in the units of training.
     fn reconstruction_error(&self, rows: usize) -> f64 {
-        let (visible, hidden) = self.machine.weights.dim();
-        let mut block = Block::new(rows, visible, hidden);
-        for (i, row) in block.visible.rows_mut().into_iter().enumerate() {
-            self.rows.copy(i, row);
-        }
-        products::multiply(block.visible.view(), self.machine.weights.view(), block.hidden.view_mut());
+        let visible = self.machine.visible_bias.len();
+        let mut block = Block::new(rows, &self.machine);
+        (0..rows).for_each(|row| self.rows.copy(row, &mut block, row));
+        block.unpack();
+        block.enter(&self.machine);
         block.finish(&self.machine);
         let mut means = Array2::zeros((rows, visible));
         products::multiply(block.hidden.view(), self.machine.weights.t(), means.view_mut());
@@ -111,36 +112,21 @@ impl Learner for RbmLearner<'_> {
     fn update(&mut self, rows: &[usize], rate: f64) -> Result<()> {
         self.gather(rows);
         let Self { machine, batch, chains, centres, settings, .. } = self;
-        let enter = |batch: &mut [Block]| {
-            batch.par_iter_mut().for_each(|block| {
-                products::multiply(block.visible.view(), machine.weights.view(), block.hidden.view_mut());
-            });
-        };
         let finish = |batch: &mut [Block]| {
             batch.par_iter_mut().for_each(|block| block.finish(machine));
         };
         let moments;
         let means = match chains {
             None => {
-                enter(batch);
                 finish(batch);
                 moments = machine.moments()?;
                 Means::Exact(&moments)
             }
             Some(chains) => {
                 if settings.negative == Negative::Cd {
-                    enter(batch);
                     chains.restart(batch, machine);
-                    rayon::join(|| chains.sweep(machine), || finish(batch));
-                } else {
-                    rayon::join(
-                        || chains.sweep(machine),
-                        || {
-                            enter(batch);
-                            finish(batch);
-                        },
-                    );
                 }
+                rayon::join(|| chains.sweep(machine), || finish(batch));
                 Means::Chains(chains.blocks().collect())
             }
         };
@@ -205,12 +191,12 @@ impl Learner for RbmLearner<'_> {
             Some(precision) => Some(Precision { values: single("precision", visible)?, ..*precision }),
             None => None,
         };
-        let machine = Machine {
-            weights: weights.expect("as many values as that"),
-            visible_bias: single("b", visible)?,
-            hidden_bias: single("c", hidden)?,
+        let machine = Machine::new(
+            weights.expect("as many values as that"),
+            single("b", visible)?,
+            single("c", hidden)?,
             precision,
-        };
+        );
         self.centres.hidden = single("hidden_centre", hidden)?;
         self.machine = machine;
         if let Some(chains) = self.chains.as_mut().filter(|_| self.settings.negative != Negative::Cd) {

@@ -4,75 +4,50 @@ use ndarray::{Array1, Array2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::Moments;
+use super::block::{BLOCK, Block};
 use super::rows::Scale;
 use crate::error::Result;
+use crate::math::bits::BitMatrix;
 use crate::math::{products, simd};
 use crate::models::gaussian_rbm::Convention;
 use crate::models::rbm::Units;
 use crate::models::{GaussianRbm, Rbm};
 
-/// Rows of data or chains to a task, and visible units to a task of the update. Fixed, so that a machine does not depend on
-/// the number of threads that trained it.
-pub(super) const BLOCK: usize = 64;
 /// The share of the last batch in the running mean of the hidden units that gradients are centred on.
 const RENEWAL: f32 = 0.01;
 /// The least precision: real data have variance 1, and units given others have no more.
 const LEAST_PRECISION: f32 = 0.25;
 
-/// Rows of one batch or of the chains, with what the update needs of them.
-pub(super) struct Block {
-    pub visible: Array2<f32>,
-    /// σ(c + vW), and vW until that is [finished](Block::finish).
-    pub hidden: Array2<f32>,
-    visible_sum: Vec<f32>,
-    hidden_sum: Vec<f32>,
-    /// Of squares of real units.
-    square_sum: Vec<f32>,
-}
-
-impl Block {
-    pub(super) fn new(rows: usize, visible: usize, hidden: usize) -> Self {
-        Self {
-            visible: Array2::zeros((rows, visible)),
-            hidden: Array2::zeros((rows, hidden)),
-            visible_sum: Vec::new(),
-            hidden_sum: Vec::new(),
-            square_sum: Vec::new(),
-        }
-    }
-
-    /// c is added and probabilities taken where `hidden` holds vW.
-    pub(super) fn finish(&mut self, machine: &Machine) {
-        let bias = &machine.hidden_bias;
-        for row in flat_mut(&mut self.hidden).chunks_mut(bias.len()) {
-            simd::dispatch(
-                #[inline(always)]
-                || {
-                    for (a, c) in row.iter_mut().zip(bias) {
-                        *a = simd::sigmoid(*a + c);
-                    }
-                },
-            );
-        }
-        self.visible_sum = self.visible.sum_axis(Axis(0)).to_vec();
-        self.hidden_sum = self.hidden.sum_axis(Axis(0)).to_vec();
-        if machine.precision.is_some() {
-            let mut squares = vec![0.0; self.visible.ncols()];
-            for row in self.visible.rows() {
-                squares.iter_mut().zip(row).for_each(|(sum, u)| *sum += u * u);
-            }
-            self.square_sum = squares;
-        }
-    }
-}
-
 /// A machine in single precision: log f(v, h) = b·v − ½ Σ λ v² + vᵀWh + c·h, λ where visible units are real.
 pub(super) struct Machine {
     pub weights: Array2<f32>,
+    /// Of these weights.
+    pub tables: Tables,
     /// b; of real units λ times their mean given h = 0.
     pub visible_bias: Vec<f32>,
     pub hidden_bias: Vec<f32>,
     pub precision: Option<Precision>,
+}
+
+/// W as rows of bits are multiplied with it.
+pub(super) struct Tables {
+    /// From hidden to visible units.
+    pub outward: BitMatrix<u32>,
+    /// From visible to hidden units, where the former are bits.
+    pub inward: Option<BitMatrix<u32>>,
+}
+
+impl Tables {
+    fn of(weights: &Array2<f32>, bits: bool) -> Self {
+        Self { outward: BitMatrix::new(weights.t()), inward: bits.then(|| BitMatrix::new(weights.view())) }
+    }
+
+    fn assign(&mut self, weights: &Array2<f32>) {
+        self.outward.assign(weights.t());
+        if let Some(inward) = &mut self.inward {
+            inward.assign(weights.view());
+        }
+    }
 }
 
 /// λ, 1/variance of each visible unit given the hidden ones.
@@ -91,13 +66,19 @@ fn double(values: &[f32]) -> Array1<f64> {
 }
 
 impl Machine {
+    pub(super) fn new(
+        weights: Array2<f32>,
+        visible_bias: Vec<f32>,
+        hidden_bias: Vec<f32>,
+        precision: Option<Precision>,
+    ) -> Self {
+        let tables = Tables::of(&weights, precision.is_none());
+        Self { weights, tables, visible_bias, hidden_bias, precision }
+    }
+
     pub(super) fn of_bits(rbm: &Rbm) -> Self {
-        Self {
-            weights: rbm.weights().mapv(|w| w as f32),
-            visible_bias: single(rbm.visible_bias()),
-            hidden_bias: single(rbm.hidden_bias()),
-            precision: None,
-        }
+        let weights = rbm.weights().mapv(|w| w as f32);
+        Self::new(weights, single(rbm.visible_bias()), single(rbm.hidden_bias()), None)
     }
 
     /// `rbm` in the units of u = (v − mean) / spread, no unit of which shall have a standard deviation below `least`.
@@ -105,12 +86,12 @@ impl Machine {
         let Scale { mean, spread } = scale;
         let precision = (spread / rbm.sigma()).mapv(|ratio| ratio * ratio);
         let weights = rbm.scaled_weights() * &spread.view().insert_axis(Axis(1));
-        Self {
-            weights: weights.mapv(|w| w as f32),
-            visible_bias: single(&(&precision * &(rbm.visible_bias() - mean) / spread)),
-            hidden_bias: single(&(rbm.hidden_bias() + &mean.dot(rbm.scaled_weights()))),
-            precision: Some(Precision { values: single(&precision), most: least.powi(-2) as f32 }),
-        }
+        Self::new(
+            weights.mapv(|w| w as f32),
+            single(&(&precision * &(rbm.visible_bias() - mean) / spread)),
+            single(&(rbm.hidden_bias() + &mean.dot(rbm.scaled_weights()))),
+            Some(Precision { values: single(&precision), most: least.powi(-2) as f32 }),
+        )
     }
 
     /// The machine as a machine of bits, which it must be.
@@ -239,6 +220,7 @@ impl Machine {
             add_scaled(-1.0, part, &mut hidden_slope);
         }
         add_scaled(learning_rate, &hidden_slope, &mut self.hidden_bias);
+        self.tables.assign(&self.weights);
     }
 }
 
@@ -299,14 +281,6 @@ impl Slope<'_> {
 /// out += scale · values.
 fn add_scaled(scale: f32, values: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(values).for_each(|(out, value)| *out += scale * value);
-}
-
-pub(super) fn flat(array: &Array2<f32>) -> &[f32] {
-    array.as_slice().expect("a whole array is contiguous")
-}
-
-pub(super) fn flat_mut(array: &mut Array2<f32>) -> &mut [f32] {
-    array.as_slice_mut().expect("a whole array is contiguous")
 }
 
 #[cfg(test)]

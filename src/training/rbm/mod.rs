@@ -16,6 +16,7 @@ use crate::models::gaussian_rbm::Convention;
 use crate::models::rbm::Units;
 use crate::models::{GaussianRbm, Model, Rbm, downcast};
 
+mod block;
 mod chains;
 mod learner;
 mod machine;

@@ -1,9 +1,11 @@
 //! The data in the units that a machine is trained in.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::Visible;
+use super::block::Block;
 use crate::error::{Error, Result};
+use crate::math::bits::BitRows;
 use crate::models::{Domain, Space};
 use crate::training::some;
 
@@ -16,6 +18,8 @@ const STILL: f64 = 0.01;
 pub(super) struct Rows<'a> {
     pub data: ArrayView2<'a, f64>,
     pub scale: Option<Scale>,
+    /// Of bits.
+    packed: BitRows,
 }
 
 /// Mean and standard deviation of each column.
@@ -53,15 +57,17 @@ impl<'a> Rows<'a> {
                 "all rows of the data are the same, or too far apart; a density needs rows that differ";
             Err(Error::data(message))
         });
-        Ok(Self { data, scale: scale.transpose()? })
+        let packed = if visible == Visible::Bernoulli { BitRows::of(data) } else { BitRows::unset(0, 0) };
+        Ok(Self { data, scale: scale.transpose()?, packed })
     }
 
-    pub(super) fn copy(&self, row: usize, mut out: ArrayViewMut1<'_, f32>) {
-        let row = self.data.row(row);
+    /// Row `to` of a block becomes row `row`; bits are left to be unpacked.
+    pub(super) fn copy(&self, row: usize, block: &mut Block, to: usize) {
         match &self.scale {
-            None => out.zip_mut_with(&row, |u, &v| *u = v as f32),
+            None => block.bits.row_mut(to).copy_from_slice(self.packed.row(row)),
             Some(Scale { mean, spread }) => {
-                ndarray::azip!((u in &mut out, &v in &row, &m in mean, &s in spread) *u = ((v - m) / s) as f32);
+                let (row, out) = (self.data.row(row), block.visible.row_mut(to));
+                ndarray::azip!((u in out, &v in &row, &m in mean, &s in spread) *u = ((v - m) / s) as f32);
             }
         }
     }
