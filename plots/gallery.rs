@@ -195,7 +195,7 @@ fn likelihoods() -> Result<Vec<Figure>> {
     Ok(vec![learning, plots::of_likelihoods(&sets)])
 }
 
-/// What was measured, because measuring it takes an hour: the rows of `tests/calibration.md` that are of the present build.
+/// What was measured, because measuring it takes hours: the rows of `tests/calibration.md`.
 fn calibration() -> Result<Vec<Figure>> {
     match Record::read(&here("tests/calibration.json"))? {
         Record::Calibration(record) => Ok(plots::of_calibrations(&record.found)),

@@ -208,7 +208,9 @@ fn look(
 ) -> lnz::Result<Row> {
     let seen = data.train.slice(s![..data.train.nrows().min(JUDGED), ..]);
     let tracked = tracker.map(|tracker| tracker.follow(&epoch.model, seen, monitor)).transpose()?;
-    let likelihood =
-        |rows: &Array2<f64>| Some(-energies(&*epoch.model, rows.view()).mean()? - tracked?.log_z);
+    let likelihood = |rows: &Array2<f64>| {
+        let log_z = tracked?.log_z;
+        Some(-energies(&*epoch.model, rows.view()).mean()? - log_z)
+    };
     Ok(Row::new(epoch, tracked, likelihood(&data.train), data.valid.as_ref().and_then(likelihood)))
 }
