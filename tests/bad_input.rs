@@ -52,6 +52,13 @@ const CASES: &[Case] = &[
         "train rbm --data bits.npy --out out.npz --negative none",
         &["--negative", "pcd, cd, tempering, exact"],
     ),
+    case("train rbm --data bits.npy --out out.npz --start model.npz --hidden 3", &["--start", "--hidden"]),
+    case("train rbm --data bits.npy --out out.npz --start bits.npy", &["bits.npy", "no visible bias"]),
+    case(
+        "train rbm --data bits.npy --out out.npz --start spins.npz",
+        &["--start", "an RBM of bits or a Gaussian one"],
+    ),
+    case("train rbm --data wide.npy --out out.npz --start model.npz", &["5 columns", "4"]),
     case("train rbm --data bits.npy --out out.npz --walkers 1", &["--walkers", "128"]),
     case("train rbm --data bits.npy --out out.npz --patience 2", &["--valid"]),
     case("train rbm --data bits.npy --out out.npz --resume", &["--checkpoints"]),

@@ -689,6 +689,12 @@ fn training_writes_what_it_says() {
     assert_eq!((column("epoch"), column("log_likelihood")), (400.0, likelihood));
     assert_eq!(column("reconstruction_error"), number(&found, "/epochs/399/figures/reconstruction_error"));
     assert_eq!(column("log_z_std_err"), 0.0);
+    // Trained further by next to nothing.
+    let options =
+        "train rbm --start a.npz --data train.npy --epochs 1 --learning-rate 1e-9 --out c.npz --json";
+    let further = json(directory.path(), options, 0);
+    assert!((number(&further, "/epochs/0/log_likelihood") - likelihood).abs() < 1e-6, "{further}");
+    assert_eq!(number(&further, "/settings/hidden"), 4.0);
 }
 
 /// A training that is stopped and resumed writes what one without a break writes, chains that track log Z among it.
@@ -799,6 +805,11 @@ fn real_data_are_trained_on_and_their_history_is_drawn() {
     assert!(likelihood > number(&found, "/epochs/0/log_likelihood") + 0.5, "{found}");
     let evaluated = json(directory.path(), "evaluate a.safetensors --data ring.npy --json", 0);
     assert!((number(&evaluated, "/mean_log_likelihood") - likelihood).abs() < 1e-9, "{evaluated}");
+    let options =
+        "train rbm --start a.safetensors --data ring.npy --epochs 1 --learning-rate 1e-9 --out b.npz --json";
+    let further = json(directory.path(), options, 0);
+    assert!((number(&further, "/epochs/0/log_likelihood") - likelihood).abs() < 1e-4, "{further}");
+    assert_eq!(further["settings"]["visible"], "gaussian");
     ok(directory.path(), "plot h.json --out drawn", 0);
     let drawn = |name: &str| fs::read(at(name)).expect("written");
     assert_eq!(drawn("drawn/learning.svg"), drawn("figures/learning.svg"));

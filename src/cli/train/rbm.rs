@@ -1,12 +1,15 @@
 //! `lnz train rbm`.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
+use lnz::io::{self, ModelOptions};
 use lnz::models::Domain;
 use lnz::training::rbm::{self, Visible};
 use lnz::training::{Negative, Schedule};
 
-use super::super::{Report, arguments};
+use super::super::{Report, arguments, output};
 use super::common::{Common, negative};
 use super::fit::Fit;
 
@@ -18,6 +21,9 @@ use super::fit::Fit;
 pub(super) struct RbmArguments {
     #[command(flatten)]
     common: Common,
+    /// Train this machine further, instead of a new one of small random weights
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "visible"])]
+    start: Option<PathBuf>,
     /// Hidden units
     #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().hidden)]
     hidden: usize,
@@ -48,7 +54,7 @@ fn visible(text: &str) -> Result<Visible, String> {
 
 impl RbmArguments {
     pub(super) fn run(&self) -> Result<Report> {
-        let settings = rbm::Settings {
+        let mut settings = rbm::Settings {
             schedule: self.common.schedule(&Schedule::default()),
             hidden: self.hidden,
             visible: self.visible,
@@ -59,12 +65,25 @@ impl RbmArguments {
             temperatures: self.temperatures,
         };
         self.common.check(|| settings.check())?;
-        let (domain, hint) = match self.visible {
+        let start = self.start.as_deref().map(|path| {
+            output::check("--out", &self.common.out, &["safetensors", "npz"], &[path])?;
+            let model = io::read_model(path, &ModelOptions::default())?.model;
+            settings = settings
+                .like(&model)
+                .map_err(|error| arguments::setting("--start", path.display(), error.to_string()))?;
+            anyhow::Ok(model)
+        });
+        let start = start.transpose()?;
+        let (domain, hint) = match settings.visible {
+            Visible::Bernoulli if start.is_some() => (Domain::Bits, ""),
             Visible::Bernoulli => (Domain::Bits, ", and `--visible gaussian` trains on them as they are"),
             Visible::Gaussian => (Domain::Real, ""),
         };
         let data = self.common.read(&[domain], hint)?;
-        let training = rbm::training(data.train.view(), &settings)?;
+        let training = match &start {
+            Some(start) => rbm::training_from(start, data.train.view(), &settings)?,
+            None => rbm::training(data.train.view(), &settings)?,
+        };
         Fit {
             common: &self.common,
             family: "rbm",

@@ -122,6 +122,24 @@ impl Settings {
         self.schedule.check()
     }
 
+    /// These, for a machine of the kind and size of `start`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for another model than a machine of bits or a Gaussian one.
+    pub fn like(&self, start: &Arc<dyn Model>) -> Result<Self> {
+        let (hidden, visible) = match (downcast::<Rbm>(start), downcast::<GaussianRbm>(start)) {
+            (Some(rbm), _) if rbm.units() == Units::Bits => (rbm.hidden(), Visible::Bernoulli),
+            (_, Some(rbm)) => (rbm.hidden(), Visible::Gaussian),
+            _ => {
+                return Err(Error::model(
+                    "rbm",
+                    "training goes on from an RBM of bits or a Gaussian one; bits of spins are x = (s + 1)/2",
+                ));
+            }
+        };
+        Ok(Self { hidden, visible, ..self.clone() })
+    }
+
     fn betas(&self) -> Vec<f32> {
         let count = if self.negative == Negative::Tempering { self.temperatures } else { 1 };
         (0..count).map(|k| 1.0 - k as f32 / (count - 1).max(1) as f32).collect()
@@ -176,7 +194,7 @@ pub fn training<'a>(data: ArrayView2<'a, f64>, settings: &Settings) -> Result<Tr
     train(machine, rows, settings)
 }
 
-/// As [`training`], from the parameters of `start`, whose kind and size replace [`Settings::visible`] and [`Settings::hidden`].
+/// As [`training`], from the parameters of `start`, whose kind and size [replace](Settings::like) those of the settings.
 ///
 /// # Errors
 /// As [`training`]; [`Error::Model`] for another model than a machine of bits or a Gaussian one.
@@ -185,22 +203,15 @@ pub fn training_from<'a>(
     data: ArrayView2<'a, f64>,
     settings: &Settings,
 ) -> Result<Training<'a>> {
+    let settings = settings.like(start)?;
     settings.check()?;
     start.space().check(data)?;
-    if let Some(rbm) = downcast::<Rbm>(start).filter(|rbm| rbm.units() == Units::Bits) {
-        let settings = Settings { visible: Visible::Bernoulli, hidden: rbm.hidden(), ..settings.clone() };
-        return train(Machine::of_bits(&rbm), Rows::new(data, settings.visible)?, &settings);
-    }
-    if let Some(rbm) = downcast::<GaussianRbm>(start) {
-        let settings = Settings { visible: Visible::Gaussian, hidden: rbm.hidden(), ..settings.clone() };
-        let rows = Rows::new(data, settings.visible)?;
-        let scale = rows.scale.as_ref().expect("real data are scaled");
-        return train(Machine::of_gaussian(&rbm, scale, settings.least_sigma), rows, &settings);
-    }
-    Err(Error::model(
-        "rbm",
-        "training goes on from an RBM of bits or a Gaussian one; bits of spins are x = (s + 1)/2",
-    ))
+    let rows = Rows::new(data, settings.visible)?;
+    let machine = match (downcast::<GaussianRbm>(start), &rows.scale) {
+        (Some(rbm), Some(scale)) => Machine::of_gaussian(&rbm, scale, settings.least_sigma),
+        _ => Machine::of_bits(&downcast::<Rbm>(start).expect("a machine of bits or a Gaussian one")),
+    };
+    train(machine, rows, &settings)
 }
 
 fn train<'a>(machine: Machine, rows: Rows<'a>, settings: &Settings) -> Result<Training<'a>> {
