@@ -53,6 +53,12 @@ const CASES: &[Case] = &[
         &["--negative", "pcd, cd, tempering, exact"],
     ),
     case("train rbm --data bits.npy --out out.npz --start model.npz --hidden 3", &["--start", "--hidden"]),
+    case("train rbm --data bits.npy --out out.npz --start square.npz", &["square.npz", "--weights-layout"]),
+    case("train rbm --data bits.npy --out out.npz --weights-layout visible-hidden", &["--start"]),
+    case(
+        "train rbm --data bits.npy --out out.npz --start square.npz --weights-layout sideways",
+        &["--weights-layout", "visible-hidden"],
+    ),
     case("train rbm --data bits.npy --out out.npz --start bits.npy", &["bits.npy", "no visible bias"]),
     case(
         "train rbm --data bits.npy --out out.npz --start spins.npz",

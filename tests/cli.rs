@@ -694,7 +694,7 @@ fn training_writes_what_it_says() {
         "train rbm --start a.npz --data train.npy --epochs 1 --learning-rate 1e-9 --out c.npz --json";
     let further = json(directory.path(), options, 0);
     assert!((number(&further, "/epochs/0/log_likelihood") - likelihood).abs() < 1e-6, "{further}");
-    assert_eq!(number(&further, "/settings/hidden"), 4.0);
+    assert_eq!((number(&further, "/settings/hidden"), &further["start"]), (4.0, &"a.npz".into()));
 }
 
 /// A training that is stopped and resumed writes what one without a break writes, chains that track log Z among it.

@@ -43,6 +43,7 @@ impl BoltzmannArguments {
         Fit {
             common: &self.common,
             family: "boltzmann",
+            start: None,
             method: negative.to_string(),
             reading: String::new(),
             data: &data,

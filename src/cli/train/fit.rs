@@ -1,5 +1,6 @@
 //! A training from its start or from where it was left, to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub(in crate::cli) const JUDGED: usize = 1000;
 pub(super) struct Fit<'a, S> {
     pub common: &'a Common,
     pub family: &'static str,
+    /// The model that is trained further.
+    pub start: Option<&'a Path>,
     /// How it is fitted, in words.
     pub method: String,
     /// The options with which its file is read.
@@ -130,6 +133,9 @@ impl<S: Serialize> Fit<'_, S> {
             ("  data", format!("{}, {} examples", common.data.display(), data.train.nrows())),
             ("  method", format!("{method}, {} epochs", rows.len())),
         ];
+        if let Some(start) = self.start {
+            lines.insert(1, ("  start", start.display().to_string()));
+        }
         if common.patience.is_some() {
             let stopped = if rows.len() < common.epochs { ", and training stopped" } else { "" };
             lines.push(("  kept", format!("epoch {}, where --valid was likeliest{stopped}", last.epoch)));
@@ -182,6 +188,8 @@ impl<S: Serialize> Fit<'_, S> {
             out: String,
             data: String,
             family: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            start: Option<String>,
             settings: &'a S,
             kept: usize,
             epochs: &'a [Row],
@@ -191,6 +199,7 @@ impl<S: Serialize> Fit<'_, S> {
             out: self.common.out.display().to_string(),
             data: self.common.data.display().to_string(),
             family: self.family,
+            start: self.start.map(|path| path.display().to_string()),
             settings: self.settings,
             kept: rows[self.kept(rows)].epoch,
             epochs: rows,

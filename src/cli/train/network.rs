@@ -81,6 +81,7 @@ impl NetworkArguments {
         Fit {
             common: &self.common,
             family: "network",
+            start: None,
             method: settings.method.to_string(),
             reading,
             data: &data,

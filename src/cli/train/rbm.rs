@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lnz::io::{self, ModelOptions};
+use lnz::io::{self, ModelOptions, WeightsLayout};
 use lnz::models::Domain;
 use lnz::training::rbm::{self, Visible};
 use lnz::training::{Negative, Schedule};
@@ -24,6 +24,10 @@ pub(super) struct RbmArguments {
     /// Train this machine further, instead of a new one of small random weights
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["hidden", "visible"])]
     start: Option<PathBuf>,
+    /// Which axis of a stored weight matrix of --start is the visible one, visible-hidden or hidden-visible; needed only where the file
+    /// leaves it open
+    #[arg(long, value_name = "LAYOUT", requires = "start")]
+    weights_layout: Option<WeightsLayout>,
     /// Hidden units
     #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().hidden)]
     hidden: usize,
@@ -67,7 +71,8 @@ impl RbmArguments {
         self.common.check(|| settings.check())?;
         let start = self.start.as_deref().map(|path| {
             output::check("--out", &self.common.out, &["safetensors", "npz"], &[path])?;
-            let model = io::read_model(path, &ModelOptions::default())?.model;
+            let options = ModelOptions { weights_layout: self.weights_layout, ..ModelOptions::default() };
+            let model = io::read_model(path, &options)?.model;
             settings = settings
                 .like(&model)
                 .map_err(|error| arguments::setting("--start", path.display(), error.to_string()))?;
@@ -87,6 +92,7 @@ impl RbmArguments {
         Fit {
             common: &self.common,
             family: "rbm",
+            start: self.start.as_deref(),
             method: settings.negative.to_string(),
             reading: String::new(),
             data: &data,

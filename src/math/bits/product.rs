@@ -134,9 +134,9 @@ impl<T: Fixed> Product<'_, T> {
             let rows = rows[tile * groups..][..groups].as_chunks::<BATCH>().0;
             let used = (outputs - tile * TILE).min(TILE);
             for (batch, rows) in rows.iter().enumerate() {
-                let mut bits =
+                let codes =
                     bits.chunks_exact(groups).map(|bits| bits[batch * BATCH..].first_chunk::<BATCH>());
-                let sums = sums.iter_mut().zip(&mut bits);
+                let sums = sums.iter_mut().zip(codes);
                 if used > TILE / 2 {
                     add::<S, T, BATCH, REGISTERS>(simd, rows, &mut table, sums, TILE);
                 } else {

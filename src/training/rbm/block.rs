@@ -9,6 +9,7 @@ use crate::math::{products, simd};
 /// Rows of data or chains to a task, and visible units to a task of the update. Fixed, so that a machine does not depend on
 /// the number of threads that trained it.
 pub(super) const BLOCK: usize = 64;
+
 /// Rows of one batch or of the chains, with what the update needs of them.
 pub(super) struct Block {
     /// v.
