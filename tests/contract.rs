@@ -17,7 +17,7 @@ use lnz::estimators::waste_free::{self, Islands};
 use lnz::estimators::{Settings, Silent, pilot, quickest_exact};
 use lnz::math::{LogWeights, Stream, log_mean_exp, statistics};
 use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
-use lnz::paths::{BLOCK, Move, Path, Population, Schedule};
+use lnz::paths::{BLOCK, Bend, Move, Path, Population, Schedule};
 use ndarray::{Array1, Array2, array};
 
 const SEEDS: u64 = 32;
@@ -53,6 +53,15 @@ fn prepared(model: &Arc<dyn Model>, rungs: usize) -> (Arc<dyn Path>, Schedule) {
     (plan.path, plan.schedule)
 }
 
+/// As [`prepared`], of an RBM, with its path bent at random and by a lot.
+fn bent(model: &Arc<dyn Model>, rungs: usize) -> (Arc<dyn Path>, Schedule) {
+    let (path, schedule) = prepared(model, rungs);
+    let bend = Array2::from_shape_fn((Bend::TERMS, model.space().dim), |(j, i)| {
+        4.0 * ((5 * i + 7 * j) as f64).sin() / (j + 1) as f64
+    });
+    (path.bent(Bend::new(bend).unwrap()).unwrap(), schedule)
+}
+
 fn exact(model: &Arc<dyn Model>) -> f64 {
     let (method, _) = quickest_exact(model).unwrap();
     method.estimate(model, &Settings::default(), &Silent).unwrap().log_z
@@ -65,9 +74,7 @@ fn check(name: &str, errors: &[f64], most: f64) {
     assert!(spread < most, "{name}: spread {spread:.4} exceeds {most}");
 }
 
-fn annealed(model: &Arc<dyn Model>, most: f64) {
-    let truth = exact(model);
-    let (path, schedule) = prepared(model, 40);
+fn annealed((path, schedule): (Arc<dyn Path>, Schedule), truth: f64, most: f64) {
     let errors: Vec<f64> = (0..SEEDS)
         .map(|seed| {
             let population = Population::from_reference(path.as_ref(), 2 * BLOCK, Stream::new(seed));
@@ -78,9 +85,7 @@ fn annealed(model: &Arc<dyn Model>, most: f64) {
     check("annealing", &errors, most);
 }
 
-fn resampled(model: &Arc<dyn Model>, most: f64) {
-    let truth = exact(model);
-    let (path, schedule) = prepared(model, 16);
+fn resampled((path, schedule): (Arc<dyn Path>, Schedule), truth: f64, most: f64) {
     let mut resamplings = 0;
     let errors: Vec<f64> = (0..SEEDS)
         .map(|seed| {
@@ -98,13 +103,17 @@ fn resampled(model: &Arc<dyn Model>, most: f64) {
     check("smc", &errors, most);
 }
 
+/// Models, each with a path to it.
+fn subjects() -> Vec<(Arc<dyn Model>, Arc<dyn Path>)> {
+    let straight = [rbm(), ising(), mixture()].map(|model| (Arc::clone(&model), prepared(&model, 8).0));
+    straight.into_iter().chain([(rbm(), bent(&rbm(), 8).0)]).collect()
+}
+
 fn start(schedule: &Schedule, systems: usize, seed: u64) -> Start<'_> {
     Start { schedule, systems, before: None, stream: Stream::new(seed) }
 }
 
-fn tempered(model: &Arc<dyn Model>, most: f64) {
-    let truth = exact(model);
-    let (path, schedule) = prepared(model, 8);
+fn tempered((path, schedule): (Arc<dyn Path>, Schedule), truth: f64, most: f64) {
     let mut ways: [(Vec<f64>, Vec<f64>); 5] = Default::default();
     for seed in 0..2 * SEEDS {
         let length = Length { burn_in: 50, rounds: 200, every: 2 };
@@ -149,12 +158,12 @@ fn systems_that_keep_apart_are_seen() {
 
 #[test]
 fn rbm_annealed() {
-    annealed(&rbm(), 0.12);
+    annealed(prepared(&rbm(), 40), exact(&rbm()), 0.12);
 }
 
 #[test]
 fn rbm_tempered() {
-    tempered(&rbm(), 0.08);
+    tempered(prepared(&rbm(), 8), exact(&rbm()), 0.08);
 }
 
 /// The spread of what became of each start tells the error of log Ẑ: z = error / SE has variance one.
@@ -183,37 +192,53 @@ fn families_tell_the_error() {
 
 #[test]
 fn rbm_resampled() {
-    resampled(&rbm(), 0.2);
+    resampled(prepared(&rbm(), 16), exact(&rbm()), 0.2);
+}
+
+/// Whatever bends a path, it is a path.
+#[test]
+fn bent_annealed() {
+    annealed(bent(&rbm(), 40), exact(&rbm()), 0.25);
+}
+
+#[test]
+fn bent_tempered() {
+    tempered(bent(&rbm(), 8), exact(&rbm()), 0.15);
+}
+
+#[test]
+fn bent_resampled() {
+    resampled(bent(&rbm(), 16), exact(&rbm()), 0.4);
 }
 
 #[test]
 fn ising_annealed() {
-    annealed(&ising(), 0.12);
+    annealed(prepared(&ising(), 40), exact(&ising()), 0.12);
 }
 
 #[test]
 fn ising_tempered() {
-    tempered(&ising(), 0.08);
+    tempered(prepared(&ising(), 8), exact(&ising()), 0.08);
 }
 
 #[test]
 fn ising_resampled() {
-    resampled(&ising(), 0.2);
+    resampled(prepared(&ising(), 16), exact(&ising()), 0.2);
 }
 
 #[test]
 fn mixture_annealed() {
-    annealed(&mixture(), 0.2);
+    annealed(prepared(&mixture(), 40), exact(&mixture()), 0.2);
 }
 
 #[test]
 fn mixture_tempered() {
-    tempered(&mixture(), 0.15);
+    tempered(prepared(&mixture(), 8), exact(&mixture()), 0.15);
 }
 
 #[test]
 fn mixture_resampled() {
-    resampled(&mixture(), 0.3);
+    resampled(prepared(&mixture(), 16), exact(&mixture()), 0.3);
 }
 
 /// Sixteen islands of 64 states, without waste: log Ẑ is right, and the islands' spread tells its error.
@@ -285,8 +310,7 @@ fn tiny_islands_are_unbiased() {
 #[test]
 fn caches_follow_the_chains() {
     let betas = [0.0, 0.3, 1.0];
-    for model in [rbm(), ising(), mixture()] {
-        let (path, _) = prepared(&model, 8);
+    for (model, path) in subjects() {
         let mut one = Population::from_reference(path.as_ref(), BLOCK + 3, Stream::new(1));
         let mut two = Population::from_reference(path.as_ref(), BLOCK + 3, Stream::new(2));
         one.step(0.5, Move::Forward);
@@ -327,8 +351,7 @@ fn caches_follow_the_chains() {
 /// `log_ratio` is the difference of `log_density`, and `derivatives` its slope and curvature.
 #[test]
 fn densities_ratios_and_derivatives_agree() {
-    for model in [rbm(), ising(), mixture()] {
-        let (path, _) = prepared(&model, 8);
+    for (model, path) in subjects() {
         let mut population = Population::from_reference(path.as_ref(), 10, Stream::new(4));
         population.step(0.7, Move::Forward);
         let energies = model.energy(population.states().view());

@@ -17,7 +17,7 @@ use lnz::math::random::Generator;
 use lnz::math::{Stream, statistics};
 use lnz::models::{Gaussian, Model, Sampler, builtin};
 use lnz::paths::geometric::GeometricPath;
-use lnz::paths::{self, Choices, Ensemble, Move, Path, Population, Schedule};
+use lnz::paths::{self, Bend, Choices, Ensemble, Move, Path, Population, Schedule};
 use ndarray::{Array2, ArrayView2, array};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -105,6 +105,33 @@ fn finite_kernels_do_not_drift() {
             }
         }
     }
+}
+
+/// At a middle β of a bent path, too: f_β over all states says how often each is to be seen.
+#[test]
+fn the_kernel_of_a_bent_path_does_not_drift() {
+    let model = builtin::parse("ref:rbm?visible=6&hidden=4&scale=1").unwrap();
+    let bend = Array2::from_shape_fn((Bend::TERMS, 6), |(j, i)| 4.0 * ((5 * i + 7 * j) as f64).sin());
+    let straight = paths::for_model(&model, None).unwrap();
+    let path = straight.bent(Bend::new(bend).unwrap()).unwrap();
+    let states = Array2::from_shape_fn((64, 6), |(state, i)| f64::from(state as u8 >> (5 - i) & 1));
+    let probabilities = |path: &dyn Path| {
+        let mut all = Population::adopt(path, states.view(), Stream::new(1)).unwrap();
+        let weights = all.log_density(&[0.6]).mapv(f64::exp);
+        (&weights / weights.sum()).into_raw_vec_and_offset().0
+    };
+    let right = probabilities(path.as_ref());
+    let picks: Vec<usize> = (0..64)
+        .flat_map(|state| std::iter::repeat_n(state, (right[state] * DRAWS as f64).round() as usize))
+        .collect();
+    let starts = states.select(ndarray::Axis(0), &picks);
+    let mut population = Population::adopt(path.as_ref(), starts.view(), Stream::new(2)).unwrap();
+    for _ in 0..8 {
+        population.step(0.6, Move::Forward);
+    }
+    let seen = counts(population.states().view(), &[0.0, 1.0]);
+    let (found, other) = (excess(&seen, &right), excess(&seen, &probabilities(straight.as_ref())));
+    assert!(found < 6.0 && other > 100.0, "{found:.1}; held against the straight path {other:.1}");
 }
 
 /// A kernel at the wrong temperature is caught.

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use crate::math::Stream;
 use crate::models::tails::tails;
 use crate::models::{Model, Space};
 
+mod bend;
 pub mod finite;
 pub mod geometric;
 pub mod ising;
@@ -26,6 +27,7 @@ mod population;
 pub mod rbm;
 mod schedule;
 
+pub use bend::Bend;
 pub(crate) use population::check;
 pub use population::{BLOCK, Population};
 pub use schedule::Schedule;
@@ -49,6 +51,28 @@ pub trait Path: Send + Sync + fmt::Debug {
 
     /// The same path with reference and kernel fitted to what a pilot saw; `None` when there is nothing to fit.
     fn tuned(&self, _pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
+        None
+    }
+
+    /// How the path bends; `None` for one that cannot.
+    fn bend(&self) -> Option<&Bend> {
+        None
+    }
+
+    /// The same path bent so, of as many bits; `None` where it cannot.
+    fn bent(&self, _bend: Bend) -> Option<Arc<dyn Path>> {
+        None
+    }
+
+    /// A [better bend](Bend::better), given the mean state at each of these βs, (betas, dim), and what the model's is thought to be;
+    /// `None` for a path that cannot.
+    fn better_bend(
+        &self,
+        _betas: &[f64],
+        _means: ArrayView2<'_, f64>,
+        _model: ArrayView1<'_, f64>,
+        _share: f64,
+    ) -> Option<Bend> {
         None
     }
 

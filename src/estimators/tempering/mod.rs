@@ -21,11 +21,13 @@ use crate::models::Model;
 use crate::paths::Path;
 
 pub mod analyses;
+mod fit;
 pub mod ladder;
 mod samples;
 
 pub(crate) use analyses::spread;
 pub use analyses::{Analysis, analyse};
+pub(crate) use fit::Fit;
 pub use ladder::{Length, Observables, Positions, Start, Tempered};
 pub use samples::Samples;
 
@@ -37,11 +39,11 @@ const TRIPS: f64 = 10.0;
 const LEAST_TRIPS: f64 = 4.0;
 /// The largest R̂ of a rung that a run is planned for, and the largest that is believed.
 const PLANNED_R_HAT: f64 = 1.01;
-const MOST_R_HAT: f64 = 1.03;
+pub(crate) const MOST_R_HAT: f64 = 1.03;
 /// How many times the first trial a run may be for the sake of R̂: some systems never leave their own part of the space.
 const MOST_TRIALS: f64 = 64.0;
-/// Rounds of the pilots that fit the ladder, and of the one that measures what its error will be.
-const FITTING: usize = 100;
+/// Pilots that place the rungs, and the rounds of the one that measures what the error will be.
+const PLACINGS: usize = 2;
 const MEASURING: usize = 200;
 /// Fewest rounds of the reported run.
 const LEAST_ROUNDS: usize = 256;
@@ -58,11 +60,13 @@ const DENSITY: f64 = 1.2;
 /// acceptance ratio (Shirts & Chodera 2008, doi:10.1063/1.2978177) on its states.
 ///
 /// In each of 32 independent systems (64 where a machine word holds as many) one chain at every rung takes kernel steps, and
-/// neighbouring rungs exchange states, even and odd pairs in turn. Two pilots place the rungs so that all exchanges are rejected
-/// equally often, with about 2Λ of them (Λ, the sum of rejection rates, hardly depends on their number), a third tells how many rounds
-/// the target error, ten round trips of each system from the reference to the model and back, and an R̂ of 1.01 need (a fourth, longer
-/// one, where that is many); then one run is reported. It starts where the pilots ended, and a quarter of its rounds comes before the first that counts. log Z is that of `mbar`; `bar`,
-/// `stepping-stone-up`, `stepping-stone-down` and `ti` on the same states stand beside it ([`analyses`]).
+/// neighbouring rungs exchange states, even and odd pairs in turn. Pilots place the rungs so that all exchanges are rejected equally
+/// often, with about 2Λ of them (Λ, the sum of rejection rates, hardly depends on their number), and bend the path of an RBM of bits
+/// ([`Bend`](crate::paths::Bend)), without which some modes are found too rarely. Another tells how many rounds the target error, ten
+/// round trips of each system from the reference to the model and back, and an R̂ of 1.01 need (and one more, longer, where that is
+/// many); then one run is reported. It starts where the pilots ended, and a quarter of its rounds comes before the first that counts.
+/// log Z is that of `mbar`; `bar`, `stepping-stone-up`, `stepping-stone-down` and `ti` on the same states stand beside it
+/// ([`analyses`]).
 ///
 /// Systems are independent and everything within one is not, so the error is that of the systems' influence on the estimate and
 /// the interval Student's with S − 1 degrees of freedom. *Converged* needs four round trips of each system on average, an R̂ of
@@ -106,24 +110,24 @@ pub(crate) fn sample(
     // Systems and rungs are the ladder's; annealing chooses its own, and the evidence is annealed.
     let annealing = Settings { chains: None, rungs: None, ..settings.clone() };
     let mut plan = pilot::plan(model, &annealing, rounds, &mut phases)?;
-    let path = Arc::clone(&plan.path);
-    let path = path.as_ref();
-    let systems = settings.chains.unwrap_or_else(|| usual_systems(path));
+    let systems = settings.chains.unwrap_or_else(|| usual_systems(plan.path.as_ref()));
     let stream = Stream::new(settings.seed).child(8);
 
     phases.role = Role::Pilot;
     let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
-    let mut schedule = plan.schedule.with_rungs(first);
-    let mut last: Option<Positions> = None;
-    for pilot in 0..2 {
-        let length = Length { burn_in: FITTING / 2, rounds: FITTING, every: FITTING };
-        let name = format!("ladder {}", pilot + 1);
-        let start =
-            Start { schedule: &schedule, systems, before: last.as_ref(), stream: stream.child(pilot) };
-        let run = temper(&name, path, start, length, Observables::NONE, &mut phases)?;
-        schedule = run.better_schedule(settings.rungs);
-        last = Some(run.positions());
-    }
+    let mut fit = Fit {
+        path: Arc::clone(&plan.path),
+        schedule: plan.schedule.with_rungs(first),
+        ends: None,
+        systems,
+        rungs: settings.rungs,
+        stream,
+        mean: None,
+        phases: &mut phases,
+    };
+    fit.settle(PLACINGS)?;
+    let Fit { path, schedule, ends, .. } = fit;
+    let path = path.as_ref();
     let states = schedule.betas().len();
     let measure = |name: &str, rounds: usize, before: &Positions, label: u64, phases: &mut Phases<'_>| {
         let start = Start { schedule: &schedule, systems, before: Some(before), stream: stream.child(label) };
@@ -138,7 +142,7 @@ pub(crate) fn sample(
         };
         Trial::of(&run, rounds, affordable, settings)
     };
-    let mut trial = measure("ladder 3", MEASURING, &last.expect("two pilots"), 2, &mut phases)?;
+    let mut trial = measure("ladder 3", MEASURING, &ends.expect("the ladder has run"), 2, &mut phases)?;
     // A trial that is far shorter than what systems take to forget sees only a part of that.
     let longer = match settings.replay {
         Some(decisions) => decisions.trial,
@@ -182,7 +186,7 @@ pub(crate) fn sample(
     let found = evidence::gather(model, &plan, settings, &mut phases)?;
     let evidence = evidence::compare(found, log_z, std_err);
     let r_hat = run.samples.r_hat();
-    let mut reasons = doubts(&run, r_hat, std_err, settings);
+    let mut reasons = doubts(&run, r_hat, LEAST_TRIPS, std_err, settings);
     reasons.extend(evidence::doubts(log_z, std_err, &evidence));
     let top = run.populations.last().expect("a ladder has rungs");
     let estimate = Estimate {
@@ -293,16 +297,22 @@ fn rungs(samples: &Samples) -> Vec<Rung> {
         .collect()
 }
 
-/// What speaks against a run on its own: states that never travel, systems that keep to states of their own, and a drift between the
-/// run's halves.
-fn doubts(run: &Tempered, r_hat: f64, std_err: f64, settings: &Settings) -> Vec<Warning> {
+/// What speaks against a run on its own: fewer round trips of a system than so many, systems that keep to states of their own, and a
+/// drift between the run's halves.
+pub(crate) fn doubts(
+    run: &Tempered,
+    r_hat: f64,
+    least_trips: f64,
+    std_err: f64,
+    settings: &Settings,
+) -> Vec<Warning> {
     let mut reasons = Vec::new();
     if r_hat > MOST_R_HAT {
         reasons.push(Warning::SystemsApart { r_hat, most: MOST_R_HAT });
     }
     let trips = run.trips();
-    if trips < LEAST_TRIPS {
-        reasons.push(Warning::FewRoundTrips { trips, least: LEAST_TRIPS });
+    if trips < least_trips {
+        reasons.push(Warning::FewRoundTrips { trips, least: least_trips });
     }
     let rounds = run.samples.kept() / run.samples.systems;
     let halves =

@@ -154,10 +154,11 @@ pub struct State {
 ///
 /// Where families are too few or too unequal for an error bar to be trusted, as the verdict of an estimate judges it, a tempering
 /// ladder ([`Tempering`](super::tempering::Tempering)) takes over and goes on from model to model: a training that learns fast moves
-/// mass between modes faster than weights can follow, but exchanges between rungs can. At each model it runs again, and as much longer
-/// as the last run calls for, until its R̂ is 1.15 at most or it has taken as many sweeps as annealing may. Its systems, 32 or 64, are
-/// independent, so their spread is its error; it is infinite where R̂ stays above that or systems make less than two round trips.
-/// Annealing takes back, after `every` models, where its own error bar can be trusted.
+/// mass between modes faster than weights can follow, but exchanges between rungs can. At each model its path is fitted and it runs
+/// again, and as much longer as the last run calls for, until nothing of itself speaks against it or it has taken as many sweeps as
+/// annealing may. Its systems, 32 or 64, are independent, so their spread is its error; it is infinite where the systems make less than
+/// two round trips each, their R̂ stays above 1.03, or the halves of the run differ. Annealing takes back, after `every` models, where
+/// its own error bar can be trusted.
 ///
 /// On continuous spaces log Z is integrated numerically in up to two dimensions, and beyond every model is annealed anew. No clock
 /// decides anything: the same models and settings give the same numbers.

@@ -10,7 +10,7 @@ use crate::math::bits::{self, BitRows, Sums};
 use crate::math::random::Generator;
 use crate::math::simd::{self, Lanes};
 use crate::math::{Stream, products};
-use crate::paths::{Counts, Ensemble, Move, StepStats, sibling, sibling_mut};
+use crate::paths::{Bend, Counts, Ensemble, Move, StepStats, sibling, sibling_mut};
 
 /// Chains of an RBM: visible states with a = c + vW and tilt·v kept beside them.
 pub(super) struct RbmBlock {
@@ -23,6 +23,8 @@ pub(super) struct RbmBlock {
     is_coarse: bool,
     /// r₁ − r₀ of each chain.
     tilts: Vec<f64>,
+    /// aⱼ·v of each chain where the path is bent.
+    bends: Vec<[f64; Bend::TERMS]>,
     /// Room for the products of a step, and for one chain's hWᵀ.
     sums: Sums<u32>,
     coarse_sums: Sums<u16>,
@@ -77,6 +79,7 @@ impl RbmBlock {
             hidden: BitRows::unset(chains, hidden),
             activations: Array2::zeros((chains, hidden)),
             tilts: vec![0.0; chains],
+            bends: vec![[0.0; Bend::TERMS]; chains],
             is_coarse: false,
             sums: Sums::default(),
             coarse_sums: Sums::default(),
@@ -135,6 +138,15 @@ impl RbmBlock {
                 for (chain, tilt) in self.tilts.iter_mut().enumerate() {
                     *tilt = bits::sum_where(rows.row(chain), &parameters.tilt);
                 }
+                if parameters.is_bent {
+                    let coefficients = parameters.bend.coefficients();
+                    for (chain, bends) in self.bends.iter_mut().enumerate() {
+                        for (bend, row) in bends.iter_mut().zip(coefficients.rows()) {
+                            let row = row.to_slice().expect("rows of a whole array are contiguous");
+                            *bend = bits::sum_where(rows.row(chain), row);
+                        }
+                    }
+                }
             }
             (States::Real(rows), Inward::Dense(weights)) => {
                 products::multiply(rows.view(), weights.view(), self.activations.view_mut());
@@ -168,6 +180,12 @@ impl RbmBlock {
         (0..self.tilts.len()).map(move |chain| &all[chain * hidden..][..hidden])
     }
 
+    /// What the path's biases give one chain at β beyond r₀, and the same with [`Bend::basis`] or its derivatives for it.
+    fn linear(&self, chain: usize, beta: f64, basis: &[f64; Bend::TERMS]) -> f64 {
+        let bend: f64 = basis.iter().zip(&self.bends[chain]).map(|(basis, bend)| basis * bend).sum();
+        beta * self.tilts[chain] + bend
+    }
+
     /// r₀(v) of one chain.
     fn reference_log_density(&self, chain: usize) -> f64 {
         match &self.visible {
@@ -197,37 +215,41 @@ impl Ensemble for RbmBlock {
                 let base = self.reference_log_density(chain) + self.parameters.constant;
                 for &k in &columns {
                     let beta = betas[k];
-                    out[(chain, k)] =
-                        base + beta * self.tilts[chain] + simd::sum_softplus(beta as f32, activations);
+                    let linear = self.linear(chain, beta, &Bend::basis(beta));
+                    out[(chain, k)] = base + linear + simd::sum_softplus(beta as f32, activations);
                 }
             }
         }
     }
 
     fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
+        let (before, after) = (Bend::basis(from), Bend::basis(to));
+        let change = std::array::from_fn(|j| after[j] - before[j]);
         if self.parameters.coarse_at(from).is_some() != self.parameters.coarse_at(to).is_some() {
             self.prepare(from);
             for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
                 *value = -simd::sum_softplus(from as f32, activations);
             }
             self.prepare(to);
-            for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
-                *value += (to - from) * tilt + simd::sum_softplus(to as f32, activations);
+            for (chain, (value, activations)) in out.iter_mut().zip(self.activation_rows()).enumerate() {
+                *value += self.linear(chain, to - from, &change) + simd::sum_softplus(to as f32, activations);
             }
             return;
         }
         self.prepare(from);
-        for ((value, activations), tilt) in out.iter_mut().zip(self.activation_rows()).zip(&self.tilts) {
-            *value = (to - from) * tilt + simd::softplus_difference(from, to, activations);
+        for (chain, (value, activations)) in out.iter_mut().zip(self.activation_rows()).enumerate() {
+            *value =
+                self.linear(chain, to - from, &change) + simd::softplus_difference(from, to, activations);
         }
     }
 
     fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
         self.prepare(beta);
+        let [slopes, curvatures] = Bend::basis_derivatives(beta);
         for (chain, activations) in self.activation_rows().enumerate() {
             let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
-            first[chain] = self.tilts[chain] + slope;
-            second[chain] = curvature;
+            first[chain] = self.linear(chain, 1.0, &slopes) + slope;
+            second[chain] = self.linear(chain, 0.0, &curvatures) + curvature;
         }
     }
 
@@ -256,6 +278,7 @@ impl Ensemble for RbmBlock {
             let activations = self.activations.row(from).to_owned();
             self.activations.row_mut(to).assign(&activations);
             self.tilts[to] = self.tilts[from];
+            self.bends[to] = self.bends[from];
         }
     }
 
@@ -272,6 +295,7 @@ impl Ensemble for RbmBlock {
             }
             self.activations.row_mut(to).assign(&other.activations.row(from));
             self.tilts[to] = other.tilts[from];
+            self.bends[to] = other.bends[from];
         }
     }
 
@@ -286,6 +310,7 @@ impl Ensemble for RbmBlock {
             }
             swap_rows(&mut self.activations, &mut other.activations, chain);
             std::mem::swap(&mut self.tilts[chain], &mut other.tilts[chain]);
+            std::mem::swap(&mut self.bends[chain], &mut other.bends[chain]);
         }
     }
 

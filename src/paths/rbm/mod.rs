@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::{BLOCK, Ensemble, Path, Pilot};
+use super::{BLOCK, Bend, Ensemble, Path, Pilot};
 use crate::error::{Error, Result};
 use crate::math::Stream;
 use crate::math::bits::BitMatrix;
@@ -31,6 +31,8 @@ pub(super) use bridge::Bridge;
 /// activation: products of bits are then twice as fast. That is a valid path of its own, kernels and densities alike, whose last
 /// step from β < 1 to β = 1 takes log f₁ with W as it is. What that step adds to the spread of log-weights is estimated from the
 /// rounding errors; where it could exceed 0.2 nats, or on request ([`Path::smooth`]), W is used throughout.
+///
+/// The path of a Bernoulli machine can be [bent](Bend): then b_β·v, with what the bend adds, takes the place of (1−β) r₀ + β r₁.
 ///
 /// The kernel is block Gibbs, v → h → v, which is reversible.
 #[derive(Debug)]
@@ -103,6 +105,9 @@ struct Parameters {
     /// r₁(v) − r₀(v) = tilt·(stored state) + tilt_offset.
     tilt: Vec<f64>,
     tilt_offset: f64,
+    /// What bends the visible biases of bits, and whether it is anything.
+    bend: Bend,
+    is_bent: bool,
     /// −(the model's constant energy).
     constant: f64,
 }
@@ -164,6 +169,8 @@ impl RbmPath {
             reference_bias: Array1::zeros(0),
             tilt: Vec::new(),
             tilt_offset: 0.0,
+            bend: Bend::none(reference_bias.len()),
+            is_bent: false,
         };
         Self { parameters: Arc::new(parameters.with_reference(reference_bias)), base_rates }
     }
@@ -188,8 +195,15 @@ impl RbmPath {
             reference_bias: Array1::zeros(0),
             tilt: Vec::new(),
             tilt_offset: 0.0,
+            bend: Bend::none(0),
+            is_bent: false,
         };
         Self { parameters: Arc::new(parameters.with_reference(reference_bias)), base_rates }
+    }
+
+    /// The same path with other parameters.
+    fn with(&self, parameters: Parameters) -> Arc<dyn Path> {
+        Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates })
     }
 }
 
@@ -228,15 +242,16 @@ impl Parameters {
         self.coarse.as_deref().filter(|_| beta < 1.0)
     }
 
-    /// What is added to βhWᵀ: (1−β) b⁰ + β b for bits, β (b − b⁰)/σ for u.
+    /// What is added to βhWᵀ: (1−β) b⁰ + β b and what bends it for bits, β (b − b⁰)/σ for u.
     fn bias_at(&self, beta: f64) -> Vec<f32> {
         match &self.visible {
-            Visible::Bernoulli(_) => self
-                .reference_bias
-                .iter()
-                .zip(&self.target_bias)
-                .map(|(r, t)| ((1.0 - beta) * r + beta * t) as f32)
-                .collect(),
+            Visible::Bernoulli(_) => {
+                let mut bias = (1.0 - beta) * &self.reference_bias + beta * &self.target_bias;
+                if self.is_bent {
+                    bias += &self.bend.at(beta);
+                }
+                bias.iter().map(|&b| b as f32).collect()
+            }
             Visible::Gaussian(_) => self.tilt.iter().map(|tilt| (beta * tilt) as f32).collect(),
         }
     }
@@ -283,14 +298,36 @@ impl Path for RbmPath {
             Visible::Bernoulli(rbm) => log_odds(rbm.to_bits(pilot.states).view()),
             Visible::Gaussian(..) => pilot.states.mean_axis(Axis(0))?,
         };
-        let parameters = (*self.parameters).clone().with_reference(reference_bias);
-        Some(Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates }))
+        Some(self.with((*self.parameters).clone().with_reference(reference_bias)))
+    }
+
+    fn bend(&self) -> Option<&Bend> {
+        matches!(self.parameters.visible, Visible::Bernoulli(_)).then_some(&self.parameters.bend)
+    }
+
+    fn bent(&self, bend: Bend) -> Option<Arc<dyn Path>> {
+        let bits = self.bend()?.coefficients().ncols();
+        (bend.coefficients().ncols() == bits)
+            .then(|| self.with(Parameters { bend, is_bent: true, ..(*self.parameters).clone() }))
+    }
+
+    fn better_bend(
+        &self,
+        betas: &[f64],
+        means: ArrayView2<'_, f64>,
+        model: ArrayView1<'_, f64>,
+        share: f64,
+    ) -> Option<Bend> {
+        let Visible::Bernoulli(rbm) = &self.parameters.visible else { return None };
+        let reference = self.parameters.reference_bias.mapv(|bias| 1.0 / (1.0 + (-bias).exp()));
+        let model = rbm.to_bits(model.insert_axis(Axis(0)));
+        let ends = (reference.view(), model.row(0));
+        Some(self.parameters.bend.better(betas, rbm.to_bits(means).view(), ends, share))
     }
 
     fn smooth(&self) -> Option<Arc<dyn Path>> {
         self.parameters.coarse.as_ref()?;
-        let parameters = Parameters { coarse: None, ..(*self.parameters).clone() };
-        Some(Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates }))
+        Some(self.with(Parameters { coarse: None, ..(*self.parameters).clone() }))
     }
 
     fn kernel(&self) -> String {

@@ -1,0 +1,98 @@
+//! Short runs that place the rungs of a ladder and bend its path.
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, Axis, s};
+
+use super::ladder::{self, Length, Observables, Positions, Start, Tempered};
+use crate::error::Result;
+use crate::estimators::phases::Phases;
+use crate::math::Stream;
+use crate::paths::{Path, Schedule};
+
+/// How long a run is that places rungs, and one that bends the path.
+const PLACING: Length = Length { burn_in: 50, rounds: 100, every: 100 };
+const BENDING: Length = Length { burn_in: 2, rounds: 8, every: 2 };
+/// Runs that bend it, to a unit of the barrier and at most; the share of the way that the first goes, and how fast later ones go less:
+/// by SHARE/(1 + SLOWING k). Bits depend on each other, and where the first went half of the way paths swung to and fro.
+const BENDS: f64 = 4.0;
+const MOST_BENDS: f64 = 40.0;
+const SHARE: f64 = 0.2;
+const SLOWING: f64 = 0.1;
+/// Their streams are labelled from here on.
+const LABELS: u64 = 1 << 32;
+/// Share of a run's mean state at β = 1 in the running mean.
+const RENEWED: f64 = 0.15;
+
+/// A ladder that is being fitted: its path, its rungs, and where its systems stand.
+#[derive(Debug)]
+pub(crate) struct Fit<'a, 'm> {
+    pub path: Arc<dyn Path>,
+    pub schedule: Schedule,
+    /// Where the last run ended.
+    pub ends: Option<Positions>,
+    pub systems: usize,
+    /// How many rungs there are to be, where that is given.
+    pub rungs: Option<usize>,
+    pub stream: Stream,
+    /// What the model's mean state is thought to be: a running mean, from those of the reference.
+    pub mean: Option<Array1<f64>>,
+    pub phases: &'a mut Phases<'m>,
+}
+
+impl Fit<'_, '_> {
+    /// Bends the path, where it can be, and places rungs so that exchanges are rejected equally often: otherwise in `placings` runs.
+    pub(crate) fn settle(&mut self, placings: usize) -> Result<()> {
+        if self.path.bend().is_some() {
+            let (mut bend, mut wanted) = (0.0, 1.0);
+            while bend < wanted {
+                let barrier = self.bends(bend as u64, SHARE / (1.0 + SLOWING * bend))?;
+                wanted = f64::max(wanted, BENDS * barrier).min(MOST_BENDS);
+                bend += 1.0;
+            }
+            return Ok(());
+        }
+        for placing in 0..placings {
+            let name = format!("ladder {}", placing + 1);
+            let run = self.run(&name, placing as u64, PLACING, Observables::NONE)?;
+            self.take(&run);
+        }
+        Ok(())
+    }
+
+    /// Bends the path by this share of the way that the means of all rungs are off, and answers with the barrier as it was.
+    fn bends(&mut self, label: u64, share: f64) -> Result<f64> {
+        let keep = Observables { number: self.path.space().dim, of: &|states| states.t().to_owned() };
+        let run = self.run("bending", LABELS + label, BENDING, keep)?;
+        let (kept, betas) = (run.samples.kept(), run.samples.schedule.betas());
+        let mut means = Array2::zeros((betas.len(), run.observed.nrows()));
+        for (k, mut mean) in means.rows_mut().into_iter().enumerate() {
+            let of_rung = run.observed.slice(s![.., k * kept..(k + 1) * kept]);
+            mean.assign(&of_rung.mean_axis(Axis(1)).expect("a run keeps states"));
+        }
+        let mean = self.mean.get_or_insert_with(|| means.row(0).to_owned());
+        *mean = (1.0 - RENEWED) * &*mean + RENEWED * &means.row(betas.len() - 1);
+        let bend = self.path.better_bend(betas, means.view(), mean.view(), share);
+        if let Some(bent) = bend.and_then(|bend| self.path.bent(bend)) {
+            self.path = bent;
+        }
+        self.take(&run);
+        Ok(run.barrier())
+    }
+
+    fn run(&mut self, name: &str, label: u64, length: Length, keep: Observables<'_>) -> Result<Tempered> {
+        let Self { path, schedule, ends, systems, stream, phases, .. } = self;
+        let start = Start { schedule, systems: *systems, before: ends.as_ref(), stream: stream.child(label) };
+        phases.run(name, length.burn_in + length.rounds, |monitor| {
+            let run = ladder::run(path.as_ref(), start, length, keep, monitor)?;
+            let counts = run.counts;
+            Ok((run, counts))
+        })
+    }
+
+    /// Goes on from a run.
+    fn take(&mut self, run: &Tempered) {
+        self.schedule = run.better_schedule(self.rungs);
+        self.ends = Some(run.positions());
+    }
+}
