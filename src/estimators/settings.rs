@@ -47,6 +47,9 @@ pub struct Decisions {
     /// Rungs of exploration on a continuous space, where the time limit left fewer than usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exploring: Option<usize>,
+    /// Runs that bent the path, where it can be bent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bends: Option<usize>,
     /// Whether the time limit made any of them less than was wanted.
     pub out_of_time: bool,
 }

@@ -13,6 +13,7 @@ use super::estimate::{PilotRecord, Role};
 use super::phases::Phases;
 use super::resampling::systematic;
 use super::settings::{Decisions, ScheduleChoice, Settings};
+use super::tempering::{self, Fit};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::roots::bisect;
@@ -29,6 +30,11 @@ const FIRST_RUNGS: usize = 32;
 const SETTLED: f64 = 2.5;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
+/// Share of the limit that bending the path may use, and the barrier from which on it is bent.
+const BENDING: f64 = 0.1;
+const LEAST_BARRIER: f64 = 6.0;
+/// Fewest runs that are worth it.
+const LEAST_BENDS: usize = 10;
 /// Rungs of each explorer, and the fewest where all of them would take more than this share of the time limit.
 const EXPLORING_RUNGS: usize = 64;
 const LEAST_EXPLORING_RUNGS: usize = 8;
@@ -151,6 +157,8 @@ pub fn plan(
     let mut curve = first_curve(settings)?;
     let mut records: Vec<PilotRecord> = Vec::new();
     let (mut barrier, mut length, mut variance, mut support) = (0.0, 0.0, f64::INFINITY, 1.0);
+    // Runs that bent the path, and pilots before them.
+    let (mut bends, mut before) = (None, 0);
     let mut pace = 0.0;
     let mut rungs = FIRST_RUNGS;
     let most = settings.rungs.unwrap_or(usize::MAX).max(FIRST_RUNGS);
@@ -169,9 +177,9 @@ pub fn plan(
         path = explored;
     }
     loop {
-        // The first two rounds fit reference and kernel; only a round after them measures what will be run.
+        // The first two rounds fit reference and kernel; only a round after them, and after bending, measures what will be run.
         let longest = records.last().is_some_and(|last| last.rungs == most);
-        let settled = records.len() > 2 && (variance <= SETTLED || longest);
+        let settled = records.len() > 2.max(before) && (variance <= SETTLED || longest);
         let pilots = path.pilot_chains();
         let next = (pilots * rungs) as f64;
         let share = match settings.budget {
@@ -225,12 +233,23 @@ pub fn plan(
         if variance > SETTLED || records.len() > 2 {
             rungs = (2 * rungs).min(most);
         }
+        if records.len() == 2 && barrier >= LEAST_BARRIER {
+            let bent = bend(&path, &curve, barrier, pace, settings, stream.child(998), phases)?;
+            if let Some((bent, schedule, runs)) = bent {
+                path = bent;
+                if settings.schedule == ScheduleChoice::EqualBarrier {
+                    curve = schedule;
+                }
+                (bends, before) = (Some(runs), records.len());
+            }
+        }
     }
 
     let last = records.last().expect("the first pilot always runs");
     let wanted_error = settings.target_se;
     let Rounds { answer, evidence, resampled } = rounds(path.as_ref());
-    let rungs_for = |aimed: f64| last.rungs as f64 * (variance / aimed).max(1.0).powf(1.0 / decay(&records));
+    let rungs_for =
+        |aimed: f64| last.rungs as f64 * (variance / aimed).max(1.0).powf(1.0 / decay(&records[before..]));
     let frugal = resampled && rungs_for(AIMED_VARIANCE) > MANY_RUNGS;
     let aimed = if frugal { FRUGAL_VARIANCE } else { AIMED_VARIANCE };
     let usual = ((REPORTED_CHAINS as f64 / support) as usize).next_multiple_of(64);
@@ -273,6 +292,7 @@ pub fn plan(
         sweeps: None,
         trial: None,
         exploring: explored_rungs,
+        bends,
         out_of_time,
     });
     let Decisions { chains, rungs, .. } = decisions;
@@ -346,6 +366,41 @@ fn explore(
     let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
     let tuned = path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() });
     Ok(tuned.map(|tuned| (tuned, size)))
+}
+
+/// The path bent, and its rungs, in how many runs; `None` where it cannot be bent or there is no room for it.
+fn bend(
+    path: &Arc<dyn Path>,
+    curve: &Schedule,
+    barrier: f64,
+    pace: f64,
+    settings: &Settings,
+    stream: Stream,
+    phases: &mut Phases<'_>,
+) -> Result<Option<(Arc<dyn Path>, Schedule, usize)>> {
+    if path.bend().is_none() {
+        return Ok(None);
+    }
+    let mut fit = Fit {
+        path: Arc::clone(path),
+        schedule: curve.with_rungs((tempering::DENSITY * barrier).ceil() as usize),
+        ends: None,
+        systems: tempering::usual_systems(path.as_ref()),
+        rungs: None,
+        stream,
+        mean: None,
+        phases,
+    };
+    let most = match (settings.replay, settings.budget) {
+        (Some(decided), _) => decided.bends.unwrap_or(0),
+        (None, Some(budget)) => (BENDING * budget as f64 / fit.sweeps_of(1) as f64) as usize,
+        (None, None) => (BENDING * settings.max_time / (pace * fit.sweeps_of(1) as f64)) as usize,
+    };
+    if most < LEAST_BENDS {
+        return Ok(None);
+    }
+    let runs = fit.bend(most)?;
+    Ok(Some((fit.path, fit.schedule, runs)))
 }
 
 /// What is left of a limit, and no less than a tenth of it.

@@ -13,10 +13,11 @@ use crate::paths::{Path, Schedule};
 /// How long a run is that places rungs, and one that bends the path.
 const PLACING: Length = Length { burn_in: 50, rounds: 100, every: 100 };
 const BENDING: Length = Length { burn_in: 2, rounds: 8, every: 2 };
-/// Runs that bend it, to a unit of the barrier and at most; the share of the way that the first goes, and how fast later ones go less:
+/// Runs that bend it, to a unit of the barrier and at most, and the barrier below which paths are straight enough; the share of the way that the first goes, and how fast later ones go less:
 /// by SHARE/(1 + SLOWING k). Bits depend on each other, and where the first went half of the way paths swung to and fro.
 const BENDS: f64 = 4.0;
 const MOST_BENDS: f64 = 40.0;
+const LEAST_BARRIER: f64 = 3.0;
 const SHARE: f64 = 0.2;
 const SLOWING: f64 = 0.1;
 /// Their streams are labelled from here on.
@@ -41,27 +42,40 @@ pub(crate) struct Fit<'a, 'm> {
 }
 
 impl Fit<'_, '_> {
-    /// Bends the path, where it can be, and places rungs so that exchanges are rejected equally often: otherwise in `placings` runs.
-    pub(crate) fn settle(&mut self, placings: usize) -> Result<()> {
-        if self.path.bend().is_some() {
-            let (mut bend, mut wanted) = (0.0, 1.0);
-            while bend < wanted {
-                let barrier = self.bends(bend as u64, SHARE / (1.0 + SLOWING * bend))?;
-                wanted = f64::max(wanted, BENDS * barrier).min(MOST_BENDS);
-                bend += 1.0;
-            }
-            return Ok(());
-        }
-        for placing in 0..placings {
-            let name = format!("ladder {}", placing + 1);
-            let run = self.run(&name, placing as u64, PLACING, Observables::NONE)?;
+    /// Places rungs so that exchanges are rejected equally often, in so many runs.
+    pub(crate) fn place(&mut self, runs: usize) -> Result<()> {
+        for run in 0..runs {
+            let name = format!("ladder {}", run + 1);
+            let run = self.run(&name, run as u64, PLACING, Observables::NONE)?;
             self.take(&run);
         }
         Ok(())
     }
 
+    /// Bends the path, where it can be and its barrier calls for it, and places rungs; in so many runs at most. Answers with how many
+    /// there were.
+    pub(crate) fn bend(&mut self, most: usize) -> Result<usize> {
+        if self.path.bend().is_none() {
+            return Ok(0);
+        }
+        let (mut bends, mut wanted) = (0, 1);
+        while bends < wanted.min(most) {
+            let barrier = self.bend_by(bends as u64, SHARE / (1.0 + SLOWING * bends as f64))?;
+            if barrier >= LEAST_BARRIER {
+                wanted = wanted.max((BENDS * barrier).min(MOST_BENDS) as usize);
+            }
+            bends += 1;
+        }
+        Ok(bends)
+    }
+
+    /// Sweeps of single chains that so many runs of these take.
+    pub(crate) fn sweeps_of(&self, bends: usize) -> usize {
+        bends * (BENDING.burn_in + BENDING.rounds) * self.schedule.betas().len() * self.systems
+    }
+
     /// Bends the path by this share of the way that the means of all rungs are off, and answers with the barrier as it was.
-    fn bends(&mut self, label: u64, share: f64) -> Result<f64> {
+    fn bend_by(&mut self, label: u64, share: f64) -> Result<f64> {
         let keep = Observables { number: self.path.space().dim, of: &|states| states.t().to_owned() };
         let run = self.run("bending", LABELS + label, BENDING, keep)?;
         let (kept, betas) = (run.samples.kept(), run.samples.schedule.betas());

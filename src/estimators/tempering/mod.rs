@@ -54,7 +54,7 @@ const LEAST_KEPT: usize = 32;
 const BURN_IN: usize = 4;
 /// Rungs of the first ladder to a unit of the annealing barrier: for normal increments of standard deviation d an exchange is
 /// rejected with probability about d/√π, and a half is best.
-const DENSITY: f64 = 1.2;
+pub(crate) const DENSITY: f64 = 1.2;
 
 /// Non-reversible parallel tempering (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464) with the multistate
 /// acceptance ratio (Shirts & Chodera 2008, doi:10.1063/1.2978177) on its states.
@@ -125,9 +125,9 @@ pub(crate) fn sample(
         mean: None,
         phases: &mut phases,
     };
-    fit.settle(PLACINGS)?;
-    let Fit { path, schedule, ends, .. } = fit;
-    let path = path.as_ref();
+    fit.place(PLACINGS)?;
+    let Fit { schedule, ends, .. } = fit;
+    let path = plan.path.as_ref();
     let states = schedule.betas().len();
     let measure = |name: &str, rounds: usize, before: &Positions, label: u64, phases: &mut Phases<'_>| {
         let start = Start { schedule: &schedule, systems, before: Some(before), stream: stream.child(label) };

@@ -17,9 +17,9 @@ use crate::math::Stream;
 use crate::models::Model;
 use crate::paths::{self, Schedule};
 
-/// Rungs of the first ladder, and the runs that place them where a path cannot be bent.
+/// Rungs of the first ladder, and the runs that place them.
 const FIRST_RUNGS: usize = 16;
-const PLACINGS: usize = 3;
+const PLACINGS: usize = 2;
 /// Fewest rounds of a run that counts.
 const LEAST_ROUNDS: usize = 32;
 /// The first run at a model takes this share of the most sweeps; the next ones at least twice as many as the one before, and by this
@@ -64,7 +64,8 @@ pub(super) fn climb(
         stream: stream.child(0),
         phases: &mut phases,
     };
-    fit.settle(placings)?;
+    fit.place(placings)?;
+    fit.bend(usize::MAX)?;
     let Fit { path, schedule, ends, .. } = fit;
     let mut before = ends.expect("a ladder has run").on(schedule);
     let mut run = |before: &Positions, length: Length, label: u64| {
