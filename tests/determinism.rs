@@ -96,6 +96,29 @@ fn a_replay_follows_short_explorations_and_second_trials() {
     }
 }
 
+/// A path that was bent, by a number of runs that the clock allowed, is bent so again, on any number of threads.
+#[test]
+fn a_bent_path_repeats_on_any_number_of_threads() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/mnist-rbm-20.safetensors");
+    let model = lnz::io::read_model(file.as_ref(), &Default::default()).unwrap().model;
+    for (method, chains, rungs) in [("smc", Some(256), 64), ("tempering", None, 14)] {
+        let run = |threads: usize, settings: &Settings| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| by_name(method).unwrap().estimate(&model, settings, &Silent).unwrap())
+        };
+        let settings =
+            Settings { seed: 7, rungs: Some(rungs), chains, max_time: 30.0, ..Settings::default() };
+        let one = run(2, &settings);
+        let decisions = one.trace.decisions.unwrap();
+        assert!(decisions.bends.is_some_and(|bends| bends >= 10), "{method}: {decisions:?}");
+        let other = run(1, &Settings { max_time: 1e9, replay: Some(decisions), ..settings });
+        assert_eq!(one.log_z.to_bits(), other.log_z.to_bits(), "{method}");
+        assert_eq!(one.trace, other.trace);
+        assert_eq!(one.diagnostics, other.diagnostics);
+        assert_eq!(one.cost.counts, other.cost.counts);
+    }
+}
+
 /// Islands are divided among threads, and a replay plans the same ones.
 #[test]
 fn waste_free_rounds_repeat_on_any_number_of_threads() {

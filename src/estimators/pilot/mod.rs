@@ -132,13 +132,15 @@ impl Plan {
 
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
-/// Pilots have 128 chains each (or as many as the path's reference needs to be fitted), 32 rungs at first, and twice as many as soon as two have fitted reference and kernel or the variance
-/// is above 2.5; each runs at the schedule that the one before it suggested. The variance s² of log-weights falls as K^−a with
-/// ½ ≤ a ≤ 1, a as the last three pilots saw it, so K = K_pilot (s²/0.7)^(1/a) rungs, and no fewer than the pilot's, give ESS ≈ N/2;
-/// N = 1,024 chains, or as many as the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would take more
-/// than 1,024 rungs aims at s² = 1 instead, for half of the cost. Whatever the pilots would like, `max_time` bounds the rungs, so that
-/// all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few; or `replay`
-/// says what an earlier run decided, and no clock is asked.
+/// Pilots have 128 chains each (or as many as the path's reference needs to be fitted), 32 rungs at first, and twice as many as soon as
+/// two have fitted reference and kernel or the variance is above 2.5; each runs at the schedule that the one before it suggested. A
+/// path that can be bent ([`Bend`](crate::paths::Bend)) is, after the second pilot, where its barrier is 6 or more: by up to 40 short
+/// runs of a tempering ladder, which take a tenth of the limit at most. The variance s² of log-weights falls as K^−a with ½ ≤ a ≤ 1,
+/// a as the last three pilots on the final path saw it, so K = K_pilot (s²/0.7)^(1/a) rungs, and no fewer than the pilot's, give
+/// ESS ≈ N/2; N = 1,024 chains, or as many as the target standard error needs by SE² = (e^{s²} − 1)/N. A round that resamples and would
+/// take more than 1,024 rungs aims at s² = 1 instead, for half of the cost. Whatever the pilots would like, `max_time` bounds the rungs,
+/// so that all of `rounds` have room; or `budget` says how many there are, with fewer chains where 1,024 would leave each too few; or
+/// `replay` says what an earlier run decided, and no clock is asked.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for settings that make no sense; as [`forward`].
