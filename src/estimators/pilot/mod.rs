@@ -1,5 +1,6 @@
 //! Pilot runs: they choose schedule, rungs, chains and kernel parameters, and nothing that they see is reported as the answer.
 
+mod bend;
 mod variance;
 
 use std::sync::Arc;
@@ -7,13 +8,13 @@ use std::time::Instant;
 
 use ndarray::{Array2, Axis, concatenate};
 
+use self::bend::bend;
 use self::variance::{decay, log_variance, relative_variance, shares, spread};
 use super::annealing::{Annealed, Resampling, forward};
 use super::estimate::{PilotRecord, Role};
 use super::phases::Phases;
 use super::resampling::systematic;
 use super::settings::{Decisions, ScheduleChoice, Settings};
-use super::tempering::{self, Fit};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::roots::bisect;
@@ -30,11 +31,6 @@ const FIRST_RUNGS: usize = 32;
 const SETTLED: f64 = 2.5;
 /// Share of the time limit that pilots may use.
 const SHARE: f64 = 0.25;
-/// Share of the limit that bending the path may use, and the barrier from which on it is bent.
-const BENDING: f64 = 0.1;
-const LEAST_BARRIER: f64 = 6.0;
-/// Fewest runs that are worth it.
-const LEAST_BENDS: usize = 10;
 /// Rungs of each explorer, and the fewest where all of them would take more than this share of the time limit.
 const EXPLORING_RUNGS: usize = 64;
 const LEAST_EXPLORING_RUNGS: usize = 8;
@@ -235,7 +231,7 @@ pub fn plan(
         if variance > SETTLED || records.len() > 2 {
             rungs = (2 * rungs).min(most);
         }
-        if records.len() == 2 && barrier >= LEAST_BARRIER {
+        if records.len() == 2 {
             let bent = bend(&path, &curve, barrier, pace, settings, stream.child(998), phases)?;
             if let Some((bent, schedule, runs)) = bent {
                 path = bent;
@@ -368,41 +364,6 @@ fn explore(
     let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
     let tuned = path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() });
     Ok(tuned.map(|tuned| (tuned, size)))
-}
-
-/// The path bent, and its rungs, in how many runs; `None` where it cannot be bent or there is no room for it.
-fn bend(
-    path: &Arc<dyn Path>,
-    curve: &Schedule,
-    barrier: f64,
-    pace: f64,
-    settings: &Settings,
-    stream: Stream,
-    phases: &mut Phases<'_>,
-) -> Result<Option<(Arc<dyn Path>, Schedule, usize)>> {
-    if path.bend().is_none() {
-        return Ok(None);
-    }
-    let mut fit = Fit {
-        path: Arc::clone(path),
-        schedule: curve.with_rungs((tempering::DENSITY * barrier).ceil() as usize),
-        ends: None,
-        systems: tempering::usual_systems(path.as_ref()),
-        rungs: None,
-        stream,
-        mean: None,
-        phases,
-    };
-    let most = match (settings.replay, settings.budget) {
-        (Some(decided), _) => decided.bends.unwrap_or(0),
-        (None, Some(budget)) => (BENDING * budget as f64 / fit.sweeps_of(1) as f64) as usize,
-        (None, None) => (BENDING * settings.max_time / (pace * fit.sweeps_of(1) as f64)) as usize,
-    };
-    if most < LEAST_BENDS {
-        return Ok(None);
-    }
-    let runs = fit.bend(most)?;
-    Ok(Some((fit.path, fit.schedule, runs)))
 }
 
 /// What is left of a limit, and no less than a tenth of it.

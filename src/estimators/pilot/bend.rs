@@ -1,0 +1,54 @@
+//! Bending the path between two pilots.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::estimators::phases::Phases;
+use crate::estimators::settings::Settings;
+use crate::estimators::tempering::{DENSITY, Fit, usual_systems};
+use crate::math::Stream;
+use crate::paths::{Path, Schedule};
+
+/// Share of the limit that bending the path may use, and the barrier from which on it is bent.
+const BENDING: f64 = 0.1;
+const LEAST_BARRIER: f64 = 6.0;
+/// Fewest runs that are worth it.
+const LEAST_BENDS: usize = 10;
+
+/// The path bent, and its rungs, in how many runs; `None` where it cannot be bent or need not be, or where there is no room for
+/// that.
+pub(super) fn bend(
+    path: &Arc<dyn Path>,
+    curve: &Schedule,
+    barrier: f64,
+    pace: f64,
+    settings: &Settings,
+    stream: Stream,
+    phases: &mut Phases<'_>,
+) -> Result<Option<(Arc<dyn Path>, Schedule, usize)>> {
+    if path.bend().is_none() || barrier < LEAST_BARRIER {
+        return Ok(None);
+    }
+    let mut fit = Fit {
+        path: Arc::clone(path),
+        schedule: curve.with_rungs((DENSITY * barrier).ceil() as usize),
+        ends: None,
+        systems: usual_systems(path.as_ref()),
+        rungs: None,
+        stream,
+        mean: None,
+        phases,
+    };
+    let sweeps = fit.sweeps_of(1) as f64;
+    let room = match settings.budget {
+        Some(budget) => BENDING * budget as f64 / sweeps,
+        None => BENDING * settings.max_time / (pace * sweeps),
+    };
+    let most = match settings.replay {
+        Some(decided) => decided.bends,
+        None => Some(room as usize).filter(|room| *room >= LEAST_BENDS),
+    };
+    let Some(most) = most else { return Ok(None) };
+    let runs = fit.bend(most)?;
+    Ok(Some((fit.path, fit.schedule, runs)))
+}
