@@ -23,8 +23,9 @@ pub(super) struct RbmBlock {
     is_coarse: bool,
     /// r₁ − r₀ of each chain.
     tilts: Vec<f64>,
-    /// aⱼ·v of each chain where the path is bent.
+    /// aⱼ·v of each chain where the path is bent; and whether both are known, which there they are on demand only.
     bends: Vec<[f64; Bend::TERMS]>,
+    is_projected: bool,
     /// Room for the products of a step, and for one chain's hWᵀ.
     sums: Sums<u32>,
     coarse_sums: Sums<u16>,
@@ -80,6 +81,7 @@ impl RbmBlock {
             activations: Array2::zeros((chains, hidden)),
             tilts: vec![0.0; chains],
             bends: vec![[0.0; Bend::TERMS]; chains],
+            is_projected: false,
             is_coarse: false,
             sums: Sums::default(),
             coarse_sums: Sums::default(),
@@ -135,17 +137,9 @@ impl RbmBlock {
                         weights.products(rows, c, &mut self.activations, &mut self.sums);
                     }
                 }
-                for (chain, tilt) in self.tilts.iter_mut().enumerate() {
-                    *tilt = bits::sum_where(rows.row(chain), &parameters.tilt);
-                }
-                if parameters.is_bent {
-                    let coefficients = parameters.bend.coefficients();
-                    for (chain, bends) in self.bends.iter_mut().enumerate() {
-                        for (bend, row) in bends.iter_mut().zip(coefficients.rows()) {
-                            let row = row.to_slice().expect("rows of a whole array are contiguous");
-                            *bend = bits::sum_where(rows.row(chain), row);
-                        }
-                    }
+                self.is_projected = false;
+                if !parameters.is_bent {
+                    self.project();
                 }
             }
             (States::Real(rows), Inward::Dense(weights)) => {
@@ -159,6 +153,43 @@ impl RbmBlock {
             _ => unreachable!("weights are made for the units' kind"),
         }
         self.counts.energy_evaluations += chains as u64;
+    }
+
+    /// Has r₁ − r₀ and, where the path is bent, aⱼ·v of every chain of bits.
+    fn project(&mut self) {
+        let parameters = &*self.parameters;
+        let States::Bits(rows) = &self.visible else { return };
+        if std::mem::replace(&mut self.is_projected, true) {
+            return;
+        }
+        for (chain, tilt) in self.tilts.iter_mut().enumerate() {
+            *tilt = bits::sum_where(rows.row(chain), &parameters.tilt);
+        }
+        if !parameters.is_bent {
+            return;
+        }
+        for (chain, bends) in self.bends.iter_mut().enumerate() {
+            for (bend, row) in bends.iter_mut().zip(parameters.bend.coefficients().rows()) {
+                let row = row.to_slice().expect("rows of a whole array are contiguous");
+                *bend = bits::sum_where(rows.row(chain), row);
+            }
+        }
+    }
+
+    /// Adds what the path's biases give each chain at `to` beyond what they do at `from`: from one sum where they are bent, since more
+    /// are seldom asked for between two steps.
+    fn add_linear(&self, from: f64, to: f64, out: &mut [f64]) {
+        match &self.visible {
+            States::Bits(rows) if self.parameters.is_bent => {
+                let bend = self.parameters.bend.at(to) - self.parameters.bend.at(from);
+                let tilt = self.parameters.tilt.iter().zip(&bend);
+                let change: Vec<f64> = tilt.map(|(tilt, bend)| (to - from) * tilt + bend).collect();
+                for (chain, out) in out.iter_mut().enumerate() {
+                    *out += bits::sum_where(rows.row(chain), &change);
+                }
+            }
+            _ => out.iter_mut().zip(&self.tilts).for_each(|(out, tilt)| *out += (to - from) * tilt),
+        }
     }
 
     /// Has a by the weights by which a sibling has it, so that rows can be exchanged.
@@ -204,6 +235,7 @@ impl Ensemble for RbmBlock {
     }
 
     fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
+        self.project();
         // By one kind of weights and then by the other, whichever are at hand first.
         let first = self.is_coarse;
         for is_coarse in [first, !first] {
@@ -223,28 +255,28 @@ impl Ensemble for RbmBlock {
     }
 
     fn log_ratio(&mut self, from: f64, to: f64, out: &mut [f64]) {
-        let (before, after) = (Bend::basis(from), Bend::basis(to));
-        let change = std::array::from_fn(|j| after[j] - before[j]);
         if self.parameters.coarse_at(from).is_some() != self.parameters.coarse_at(to).is_some() {
             self.prepare(from);
             for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
                 *value = -simd::sum_softplus(from as f32, activations);
             }
             self.prepare(to);
-            for (chain, (value, activations)) in out.iter_mut().zip(self.activation_rows()).enumerate() {
-                *value += self.linear(chain, to - from, &change) + simd::sum_softplus(to as f32, activations);
+            for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
+                *value += simd::sum_softplus(to as f32, activations);
             }
+            self.add_linear(from, to, out);
             return;
         }
         self.prepare(from);
-        for (chain, (value, activations)) in out.iter_mut().zip(self.activation_rows()).enumerate() {
-            *value =
-                self.linear(chain, to - from, &change) + simd::softplus_difference(from, to, activations);
+        for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
+            *value = simd::softplus_difference(from, to, activations);
         }
+        self.add_linear(from, to, out);
     }
 
     fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
         self.prepare(beta);
+        self.project();
         let [slopes, curvatures] = Bend::basis_derivatives(beta);
         for (chain, activations) in self.activation_rows().enumerate() {
             let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
@@ -297,6 +329,7 @@ impl Ensemble for RbmBlock {
             self.tilts[to] = other.tilts[from];
             self.bends[to] = other.bends[from];
         }
+        self.is_projected &= other.is_projected;
     }
 
     fn exchange(&mut self, other: &mut dyn Ensemble, mask: &[bool]) {
@@ -312,6 +345,8 @@ impl Ensemble for RbmBlock {
             std::mem::swap(&mut self.tilts[chain], &mut other.tilts[chain]);
             std::mem::swap(&mut self.bends[chain], &mut other.bends[chain]);
         }
+        self.is_projected &= other.is_projected;
+        other.is_projected = self.is_projected;
     }
 
     fn states(&self) -> Array2<f64> {
