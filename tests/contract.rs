@@ -384,7 +384,7 @@ fn densities_ratios_and_derivatives_agree() {
 #[test]
 fn a_bent_ladder_brings_modes_together() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/mnist-rbm-20.safetensors");
-    let model = lnz::io::read_model(file.as_ref(), &Default::default()).unwrap().model;
+    let model = lnz::io::read_model(file.as_ref(), &lnz::io::ModelOptions::default()).unwrap().model;
     let truth = exact(&model);
     let settings = Settings { budget: Some(1 << 20), ..Settings::default() };
     for seed in 1..=3 {

@@ -100,7 +100,7 @@ fn a_replay_follows_short_explorations_and_second_trials() {
 #[test]
 fn a_bent_path_repeats_on_any_number_of_threads() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/mnist-rbm-20.safetensors");
-    let model = lnz::io::read_model(file.as_ref(), &Default::default()).unwrap().model;
+    let model = lnz::io::read_model(file.as_ref(), &lnz::io::ModelOptions::default()).unwrap().model;
     for (method, chains, rungs) in [("smc", Some(256), 64), ("tempering", None, 14)] {
         let run = |threads: usize, settings: &Settings| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

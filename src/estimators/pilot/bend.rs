@@ -15,8 +15,14 @@ const LEAST_BARRIER: f64 = 6.0;
 /// Fewest runs that are worth it.
 const LEAST_BENDS: usize = 10;
 
-/// The path bent, and its rungs, in how many runs; `None` where it cannot be bent or need not be, or where there is no room for
-/// that.
+/// A path that was bent, its rungs, and in how many runs.
+pub(super) struct Bent {
+    pub path: Arc<dyn Path>,
+    pub schedule: Schedule,
+    pub runs: usize,
+}
+
+/// The path bent; `None` where it cannot be bent or need not be, or where there is no room for that.
 pub(super) fn bend(
     path: &Arc<dyn Path>,
     curve: &Schedule,
@@ -25,7 +31,7 @@ pub(super) fn bend(
     settings: &Settings,
     stream: Stream,
     phases: &mut Phases<'_>,
-) -> Result<Option<(Arc<dyn Path>, Schedule, usize)>> {
+) -> Result<Option<Bent>> {
     if path.bend().is_none() || barrier < LEAST_BARRIER {
         return Ok(None);
     }
@@ -50,5 +56,5 @@ pub(super) fn bend(
     };
     let Some(most) = most else { return Ok(None) };
     let runs = fit.bend(most)?;
-    Ok(Some((fit.path, fit.schedule, runs)))
+    Ok(Some(Bent { path: fit.path, schedule: fit.schedule, runs }))
 }

@@ -233,12 +233,12 @@ pub fn plan(
         }
         if records.len() == 2 {
             let bent = bend(&path, &curve, barrier, pace, settings, stream.child(998), phases)?;
-            if let Some((bent, schedule, runs)) = bent {
-                path = bent;
+            if let Some(bent) = bent {
+                path = bent.path;
                 if settings.schedule == ScheduleChoice::EqualBarrier {
-                    curve = schedule;
+                    curve = bent.schedule;
                 }
-                (bends, before) = (Some(runs), records.len());
+                (bends, before) = (Some(bent.runs), records.len());
             }
         }
     }
