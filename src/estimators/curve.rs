@@ -148,7 +148,8 @@ pub fn tempered(
     let of = |states: ArrayView2<'_, f64>| observe(model.as_ref(), &inverse, states);
     let number = if model.hidden_units().is_some() { 3 * inverse.len() } else { 1 };
     let cold = Arc::clone(model).at_temperature(lowest);
-    let (mut run, observed) = tempering::sample(&cold, &settings, Observables { number, of: &of }, monitor)?;
+    let (mut run, observed) =
+        tempering::sample(&cold, &settings, Observables { number, of: &of, averaged: false }, monitor)?;
     run.cost.join(phases.cost);
 
     let (samples, reference) = run.trace.samples.as_ref().expect("a tempering run keeps its states");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, ArrayView2};
 
 use super::ladder::{self, Length, Observables, Positions, Start, Tempered};
 use crate::error::Result;
@@ -76,17 +76,14 @@ impl Fit<'_, '_> {
 
     /// Bends the path by this share of the way that the means of all rungs are off, and answers with the barrier as it was.
     fn bend_by(&mut self, label: u64, share: f64) -> Result<f64> {
-        let keep = Observables { number: self.path.space().dim, of: &|states| states.t().to_owned() };
+        let states = |states: ArrayView2<'_, f64>| states.t().to_owned();
+        let keep = Observables { number: self.path.space().dim, of: &states, averaged: true };
         let run = self.run("bending", LABELS + label, BENDING, keep)?;
-        let (kept, betas) = (run.samples.kept(), run.samples.schedule.betas());
-        let mut means = Array2::zeros((betas.len(), run.observed.nrows()));
-        for (k, mut mean) in means.rows_mut().into_iter().enumerate() {
-            let of_rung = run.observed.slice(s![.., k * kept..(k + 1) * kept]);
-            mean.assign(&of_rung.mean_axis(Axis(1)).expect("a run keeps states"));
-        }
+        let betas = run.samples.schedule.betas();
+        let means = run.observed.t();
         let mean = self.mean.get_or_insert_with(|| means.row(0).to_owned());
         *mean = (1.0 - RENEWED) * &*mean + RENEWED * &means.row(betas.len() - 1);
-        let bend = self.path.better_bend(betas, means.view(), mean.view(), share);
+        let bend = self.path.better_bend(betas, means, mean.view(), share);
         if let Some(bent) = bend.and_then(|bend| self.path.bent(bend)) {
             self.path = bent;
         }

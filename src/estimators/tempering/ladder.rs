@@ -1,6 +1,6 @@
 //! The ladder: independent systems with one chain per rung, and the exchanges between rungs.
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -19,7 +19,7 @@ const SETTLING: usize = 10;
 pub struct Tempered {
     /// What was kept.
     pub samples: Samples,
-    /// The [`Observables`] of every kept state, (quantities, N).
+    /// The [`Observables`] of every kept state, (quantities, N), or their means at each rung, (quantities, K + 1).
     pub observed: Array2<f64>,
     /// Mean probability that an exchange between rungs k and k + 1 is accepted.
     pub swap_rates: Vec<f64>,
@@ -96,6 +96,8 @@ pub struct Observables<'a> {
     pub number: usize,
     /// Their values, (quantities, n), at states (n, dim).
     pub of: &'a (dyn Fn(ArrayView2<'_, f64>) -> Array2<f64> + Sync),
+    /// Whether only their means over the kept states of each rung are wanted.
+    pub averaged: bool,
 }
 
 impl std::fmt::Debug for Observables<'_> {
@@ -106,7 +108,8 @@ impl std::fmt::Debug for Observables<'_> {
 
 impl Observables<'_> {
     /// Nothing.
-    pub const NONE: Self = Self { number: 0, of: &|states| Array2::zeros((0, states.nrows())) };
+    pub const NONE: Self =
+        Self { number: 0, of: &|states| Array2::zeros((0, states.nrows())), averaged: false };
 }
 
 /// Where a run starts.
@@ -149,7 +152,8 @@ pub fn run(
     let mut energies = Array2::zeros((rungs, rungs * kept * systems));
     let mut derivatives = Array2::zeros((2, rungs * kept * systems));
     let mut jumps = Vec::with_capacity(kept * systems);
-    let mut observed = Array2::zeros((observables.number, rungs * kept * systems));
+    let columns = if observables.averaged { rungs } else { rungs * kept * systems };
+    let mut observed = Array2::zeros((observables.number, columns));
     for round in 0..length.rounds {
         ladder.round(length.burn_in + round)?;
         if (round + 1) % length.every == 0 {
@@ -161,8 +165,12 @@ pub fn run(
             }
             if observables.number > 0 {
                 for (rung, found) in ladder.observe(observables).into_iter().enumerate() {
-                    let from = (rung * kept + at) * systems;
-                    observed.slice_mut(s![.., from..from + systems]).assign(&found);
+                    if observables.averaged {
+                        observed.column_mut(rung).scaled_add(1.0 / kept as f64, &found.column(0));
+                    } else {
+                        let from = (rung * kept + at) * systems;
+                        observed.slice_mut(s![.., from..from + systems]).assign(&found);
+                    }
                 }
             }
             let top = ladder.populations.last_mut().expect("a ladder has rungs");
@@ -277,13 +285,17 @@ impl<'a> Ladder<'a> {
         self.populations.par_iter_mut().zip(betas).map(of_rung).collect()
     }
 
-    /// The observables of every rung's states.
+    /// The observables of every rung's states, or a column of their means.
     fn observe(&mut self, observables: Observables<'_>) -> Vec<Array2<f64>> {
+        let of_rung = |population: &mut Population| {
+            let found = (observables.of)(population.states().view());
+            match found.mean_axis(Axis(1)) {
+                Some(mean) if observables.averaged => mean.insert_axis(Axis(1)),
+                _ => found,
+            }
+        };
         // Chains can be lent to one thread only.
-        self.populations
-            .par_iter_mut()
-            .map(|population| (observables.of)(population.states().view()))
-            .collect()
+        self.populations.par_iter_mut().map(of_rung).collect()
     }
 }
 
