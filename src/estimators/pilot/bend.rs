@@ -9,7 +9,8 @@ use crate::estimators::tempering::{DENSITY, Fit, usual_systems};
 use crate::math::Stream;
 use crate::paths::{Path, Schedule};
 
-/// Share of the limit that bending the path may use, and the barrier from which on it is bent.
+/// Share of the limit that bending the path may use, and the barrier from which on it is bent: as annealing sees it, about twice as
+/// large as a ladder's.
 const BENDING: f64 = 0.1;
 const LEAST_BARRIER: f64 = 6.0;
 /// Fewest runs that are worth it.
@@ -35,17 +36,9 @@ pub(super) fn bend(
     if path.bend().is_none() || barrier < LEAST_BARRIER {
         return Ok(None);
     }
-    let mut fit = Fit {
-        path: Arc::clone(path),
-        schedule: curve.with_rungs((DENSITY * barrier).ceil() as usize),
-        ends: None,
-        systems: usual_systems(path.as_ref()),
-        rungs: None,
-        stream,
-        mean: None,
-        phases,
-    };
-    let sweeps = fit.sweeps_of(1) as f64;
+    let schedule = curve.with_rungs((DENSITY * barrier).ceil() as usize);
+    let mut fit = Fit::new(Arc::clone(path), schedule, usual_systems(path.as_ref()), stream, phases);
+    let sweeps = fit.sweeps() as f64;
     let room = match settings.budget {
         Some(budget) => BENDING * budget as f64 / sweeps,
         None => BENDING * settings.max_time / (pace * sweeps),

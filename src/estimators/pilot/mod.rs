@@ -1,16 +1,18 @@
 //! Pilot runs: they choose schedule, rungs, chains and kernel parameters, and nothing that they see is reported as the answer.
 
 mod bend;
+mod explore;
 mod variance;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::Array2;
 
 use self::bend::bend;
+use self::explore::explore;
 use self::variance::{decay, log_variance, relative_variance, shares, spread};
-use super::annealing::{Annealed, Resampling, forward};
+use super::annealing::{Annealed, Resampling};
 use super::estimate::{PilotRecord, Role};
 use super::phases::Phases;
 use super::resampling::systematic;
@@ -20,7 +22,7 @@ use crate::error::Result;
 use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
 use crate::models::Model;
-use crate::paths::{self, Choices, Counts, Move, PILOT_CHAINS, Path, Pilot, Population, Schedule};
+use crate::paths::{self, Choices, Move, PILOT_CHAINS, Path, Pilot, Population, Schedule};
 
 /// Chains of a pilot, and of each explorer, where the path does not ask for more.
 const CHAINS: usize = PILOT_CHAINS;
@@ -325,45 +327,6 @@ pub(crate) fn reschedule(
     let more =
         if fixed || variance.is_nan() { 1.0 } else { (variance / EVIDENT_VARIANCE).clamp(1.0, MOST_MORE) };
     Ok(plan.schedule.equal_barrier(&shares(&run.rungs), (more * rungs as f64).ceil() as usize))
-}
-
-/// Fits the path to what short runs from its explorers found together; `None` if it has none. `rungs` of those after the first follow
-/// from the seconds that the first took and how many others there are; they are the second part of the answer.
-///
-/// Each chain's weight is an unbiased estimate of Z whatever reference it came from, so the runs pool as one weighted population.
-fn explore(
-    path: &dyn Path,
-    stream: Stream,
-    rungs: &dyn Fn(f64, usize) -> usize,
-    phases: &mut Phases<'_>,
-) -> Result<Option<(Arc<dyn Path>, usize)>> {
-    let explorers = path.explorers();
-    if explorers.is_empty() {
-        return Ok(None);
-    }
-    let begin = Instant::now();
-    let mut size = EXPLORING_RUNGS;
-    let (log_weights, states) = phases.run("exploration", size * explorers.len(), |monitor| {
-        let mut log_weights = Vec::new();
-        let mut states = Vec::new();
-        let mut counts = Counts::default();
-        for (i, explorer) in explorers.iter().enumerate() {
-            let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
-            let run = forward(population, &Schedule::linear(size), Move::Adapting, None, monitor)?;
-            if i == 0 {
-                size = rungs(begin.elapsed().as_secs_f64(), explorers.len() - 1);
-            }
-            log_weights.extend_from_slice(run.weights.log());
-            counts += run.population.counts();
-            states.push(run.population.states());
-        }
-        Ok(((log_weights, states), counts))
-    })?;
-    let views: Vec<_> = states.iter().map(|states| states.view()).collect();
-    let states = concatenate(Axis(0), &views).expect("states of one space have one width");
-    let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
-    let tuned = path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() });
-    Ok(tuned.map(|tuned| (tuned, size)))
 }
 
 /// What is left of a limit, and no less than a tenth of it.

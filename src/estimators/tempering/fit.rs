@@ -13,11 +13,12 @@ use crate::paths::{Path, Schedule};
 /// How long a run is that places rungs, and one that bends the path.
 const PLACING: Length = Length { burn_in: 50, rounds: 100, every: 100 };
 const BENDING: Length = Length { burn_in: 2, rounds: 8, every: 2 };
-/// Runs that bend it, to a unit of the barrier and at most, and the barrier below which paths are straight enough; the share of the way that the first goes, and how fast later ones go less:
-/// by SHARE/(1 + SLOWING k). Bits depend on each other, and where the first went half of the way paths swung to and fro.
+/// Runs that bend it, to a unit of the ladder's barrier and at most, and the barrier below which paths are straight enough.
 const BENDS: f64 = 4.0;
 const MOST_BENDS: f64 = 40.0;
 const LEAST_BARRIER: f64 = 3.0;
+/// The share of the way that the first goes, and how fast later ones go less: by SHARE/(1 + SLOWING k). Bits depend on each other, and
+/// where the first went half of the way paths swung to and fro.
 const SHARE: f64 = 0.2;
 const SLOWING: f64 = 0.1;
 /// Their streams are labelled from here on.
@@ -32,16 +33,27 @@ pub(crate) struct Fit<'a, 'm> {
     pub schedule: Schedule,
     /// Where the last run ended.
     pub ends: Option<Positions>,
-    pub systems: usize,
+    systems: usize,
     /// How many rungs there are to be, where that is given.
     pub rungs: Option<usize>,
-    pub stream: Stream,
-    /// What the model's mean state is thought to be: a running mean, from those of the reference.
-    pub mean: Option<Array1<f64>>,
-    pub phases: &'a mut Phases<'m>,
+    stream: Stream,
+    /// What the model's mean state is thought to be: a running mean, from the reference's on.
+    mean: Option<Array1<f64>>,
+    phases: &'a mut Phases<'m>,
 }
 
-impl Fit<'_, '_> {
+impl<'a, 'm> Fit<'a, 'm> {
+    /// Nothing is fitted yet, and systems start from the reference.
+    pub(crate) fn new(
+        path: Arc<dyn Path>,
+        schedule: Schedule,
+        systems: usize,
+        stream: Stream,
+        phases: &'a mut Phases<'m>,
+    ) -> Self {
+        Self { path, schedule, ends: None, systems, rungs: None, stream, mean: None, phases }
+    }
+
     /// Places rungs so that exchanges are rejected equally often, in so many runs.
     pub(crate) fn place(&mut self, runs: usize) -> Result<()> {
         for run in 0..runs {
@@ -69,9 +81,9 @@ impl Fit<'_, '_> {
         Ok(bends)
     }
 
-    /// Sweeps of single chains that so many runs of these take.
-    pub(crate) fn sweeps_of(&self, bends: usize) -> usize {
-        bends * (BENDING.burn_in + BENDING.rounds) * self.schedule.betas().len() * self.systems
+    /// Sweeps of single chains that one of these runs takes.
+    pub(crate) fn sweeps(&self) -> usize {
+        (BENDING.burn_in + BENDING.rounds) * self.schedule.betas().len() * self.systems
     }
 
     /// Bends the path by this share of the way that the means of all rungs are off, and answers with the barrier as it was.

@@ -115,16 +115,9 @@ pub(crate) fn sample(
 
     phases.role = Role::Pilot;
     let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
-    let mut fit = Fit {
-        path: Arc::clone(&plan.path),
-        schedule: plan.schedule.with_rungs(first),
-        ends: None,
-        systems,
-        rungs: settings.rungs,
-        stream,
-        mean: None,
-        phases: &mut phases,
-    };
+    let mut fit =
+        Fit::new(Arc::clone(&plan.path), plan.schedule.with_rungs(first), systems, stream, &mut phases);
+    fit.rungs = settings.rungs;
     fit.place(PLACINGS)?;
     let Fit { schedule, ends, .. } = fit;
     let path = plan.path.as_ref();

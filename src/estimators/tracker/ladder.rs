@@ -54,16 +54,8 @@ pub(super) fn climb(
         None => (usual_systems(path.as_ref()), Schedule::linear(FIRST_RUNGS), PLACINGS),
     };
     let mut phases = Phases::new(monitor);
-    let mut fit = Fit {
-        path,
-        schedule,
-        ends: before,
-        systems,
-        rungs: None,
-        mean: None,
-        stream: stream.child(0),
-        phases: &mut phases,
-    };
+    let mut fit = Fit::new(path, schedule, systems, stream.child(0), &mut phases);
+    fit.ends = before;
     fit.place(placings)?;
     fit.bend(usize::MAX)?;
     let Fit { path, schedule, ends, .. } = fit;
