@@ -91,7 +91,7 @@ impl Plan {
     /// The reported round, or another one like it: exact draws from the reference, walked up the schedule.
     ///
     /// # Errors
-    /// As [`forward`].
+    /// As [`forward`](super::annealing::forward).
     pub fn anneal(&self, name: &str, stream: Stream, phases: &mut Phases<'_>) -> Result<Annealed> {
         let population = Population::from_reference(self.path.as_ref(), self.chains, stream);
         let resampling = self.resampled.then(|| Resampling::at_half(stream.child(u64::MAX)));
@@ -141,7 +141,7 @@ impl Plan {
 /// `replay` says what an earlier run decided, and no clock is asked.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) for settings that make no sense; as [`forward`].
+/// [`Error::Setting`](crate::Error::Setting) for settings that make no sense; as [`forward`](super::annealing::forward).
 pub fn plan(
     model: &Arc<dyn Model>,
     settings: &Settings,
