@@ -115,7 +115,8 @@ fn put_npy(writer: &mut impl Write, array: &ArrayViewD<'_, f64>) -> io::Result<(
 }
 
 /// Writes a model that was trained here: [`write_rbm`]; `vishid` (visible, hidden), divided by
-/// σ² in the energy, `b`, `c` and `sigma` of a Gaussian one; `J`, `h` and for ±1 units `spins` of a Boltzmann machine without hidden units;
+/// σ² in the energy, `b`, `c` and `sigma` of a Gaussian one; `J`, `h`, `spins` (1 for ±1 units, 0 for bits) and what there is of an
+/// `offset` of a Boltzmann machine without hidden units;
 /// the constants of a network by their names, without its base.
 ///
 /// # Errors
@@ -135,23 +136,28 @@ pub fn write_model(path: &Path, model: &Arc<dyn Model>) -> Result<()> {
     let Some(machine) = downcast::<Boltzmann>(model) else {
         return Err(format_error(path, format!("a model of kind {} is not written", model.kind())));
     };
-    let spins = Array0::from_elem((), 1.0);
-    let mut arrays =
-        vec![("J", machine.couplings().view().into_dyn()), ("h", machine.fields().view().into_dyn())];
-    if machine.units() == Units::Spins {
-        arrays.push(("spins", spins.view().into_dyn()));
+    let spins = Array0::from_elem((), f64::from(u8::from(machine.units() == Units::Spins)));
+    let offset = Array0::from_elem((), machine.offset());
+    let mut arrays = vec![
+        ("J", machine.couplings().view().into_dyn()),
+        ("h", machine.fields().view().into_dyn()),
+        ("spins", spins.view().into_dyn()),
+    ];
+    if machine.offset() != 0.0 {
+        arrays.push(("offset", offset.view().into_dyn()));
     }
     write_arrays(path, &arrays)
 }
 
-/// Writes a machine with the names `W` (visible, hidden), `b`, `c`, where known `base_rates`, and for ±1 units `spins`; atomically.
+/// Writes a machine with the names `W` (visible, hidden), `b`, `c`, where known `base_rates`, for ±1 units `spins`, and the `offset`
+/// of an energy that has one; atomically.
 /// `.npz` holds f64; `.safetensors` holds f32, the nearest to each parameter.
 ///
 /// # Errors
 /// As [`write_atomically`]; [`Error::Format`] for another extension, or a parameter beyond the range of f32 in `.safetensors`.
 pub fn write_rbm(path: &Path, rbm: &Rbm) -> Result<()> {
-    let (weights, visible_bias, hidden_bias) = own_units(rbm);
-    let spins = Array0::from_elem((), 1.0);
+    let (weights, visible_bias, hidden_bias) = rbm.own_parameters();
+    let (spins, offset) = (Array0::from_elem((), 1.0), Array0::from_elem((), rbm.own_offset()));
     let mut arrays = vec![
         ("W", weights.view().into_dyn()),
         ("b", visible_bias.view().into_dyn()),
@@ -162,6 +168,9 @@ pub fn write_rbm(path: &Path, rbm: &Rbm) -> Result<()> {
     }
     if rbm.units() == Units::Spins {
         arrays.push(("spins", spins.view().into_dyn()));
+    }
+    if rbm.own_offset() != 0.0 {
+        arrays.push(("offset", offset.view().into_dyn()));
     }
     write_arrays(path, &arrays)
 }
@@ -211,20 +220,6 @@ fn write_safetensors(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)]) -> Res
     });
     let bytes = safetensors::serialize(views, None).map_err(|e| format_error(path, e.to_string()))?;
     write_atomically(path, |writer| io::copy(&mut Cursor::new(bytes), writer).map(|_| ()))
-}
-
-/// W, b and c in the machine's own units: the inverse of how [`Rbm::new`] turns spins into bits.
-fn own_units(rbm: &Rbm) -> (ndarray::Array2<f64>, ndarray::Array1<f64>, ndarray::Array1<f64>) {
-    let (weights, visible_bias, hidden_bias) = (rbm.weights(), rbm.visible_bias(), rbm.hidden_bias());
-    match rbm.units() {
-        Units::Bits => (weights.clone(), visible_bias.clone(), hidden_bias.clone()),
-        Units::Spins => {
-            let weights = weights / 4.0;
-            let visible_bias = visible_bias / 2.0 + weights.sum_axis(Axis(1));
-            let hidden_bias = hidden_bias / 2.0 + weights.sum_axis(Axis(0));
-            (weights, visible_bias, hidden_bias)
-        }
-    }
 }
 
 fn format_error(path: &Path, message: impl Into<String>) -> Error {

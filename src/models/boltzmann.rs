@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::math::products;
 use crate::wording::number;
 
-/// E(x) = −½ xᵀJx − h·x over bits or spins, with J symmetric and zero on its diagonal.
+/// E(x) = −½ xᵀJx − h·x + offset over bits or spins, with J symmetric and zero on its diagonal.
 ///
 /// ```
 /// use lnz::models::{Boltzmann, Model, Units};
@@ -24,6 +24,7 @@ pub struct Boltzmann {
     couplings: Array2<f64>,
     fields: Array1<f64>,
     edges: Vec<(usize, usize, f64)>,
+    offset: f64,
 }
 
 impl Boltzmann {
@@ -35,7 +36,23 @@ impl Boltzmann {
         let couplings = pairwise("boltzmann", couplings, fields.len())?;
         check_finite("boltzmann", "the fields h", &fields)?;
         let edges = edges(&couplings);
-        Ok(Self { units, couplings, fields, edges })
+        Ok(Self { units, couplings, fields, edges, offset: 0.0 })
+    }
+
+    /// The same machine with an energy raised by `offset`, so that log Z falls by it.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an offset that is not finite.
+    pub fn with_offset(mut self, offset: f64) -> Result<Self> {
+        check_finite("boltzmann", "the offset", &[offset])?;
+        self.offset += offset;
+        Ok(self)
+    }
+
+    /// What is added to the energy of every state.
+    #[must_use]
+    pub fn offset(&self) -> f64 {
+        self.offset
     }
 
     /// J.
@@ -85,7 +102,7 @@ pub(super) fn pairwise(model: &'static str, couplings: Array2<f64>, dim: usize) 
         Some((i, value)) => Err(Error::model(
             model,
             format!(
-                "J[{i}, {i}] is {}; the diagonal must be zero, put self-terms into the fields",
+                "J[{i}, {i}] is {}; the diagonal must be zero: of bits it is a field, of spins or categories a constant",
                 number(*value)
             ),
         )),
@@ -131,6 +148,7 @@ impl Model for Boltzmann {
                 .map(|x| {
                     -self.edges.iter().map(|&(i, j, value)| value * x[i] * x[j]).sum::<f64>()
                         - x.dot(&self.fields)
+                        + self.offset
                 })
                 .collect();
         }
@@ -140,12 +158,19 @@ impl Model for Boltzmann {
             .rows()
             .into_iter()
             .zip(pulls.rows())
-            .map(|(x, pull)| -0.5 * x.dot(&pull) - x.dot(&self.fields))
+            .map(|(x, pull)| -0.5 * x.dot(&pull) - x.dot(&self.fields) + self.offset)
             .collect()
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        vec![("units", self.fields.len().to_string()), ("nonzero couplings", self.edges.len().to_string())]
+        let mut facts = vec![
+            ("units", self.fields.len().to_string()),
+            ("nonzero couplings", self.edges.len().to_string()),
+        ];
+        if self.offset != 0.0 {
+            facts.push(("offset", number(self.offset)));
+        }
+        facts
     }
 
     fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
@@ -155,7 +180,8 @@ impl Model for Boltzmann {
     fn at_temperature(self: Arc<Self>, temperature: f64) -> Arc<dyn Model> {
         let couplings = &self.couplings / temperature;
         let edges = edges(&couplings);
-        Arc::new(Self { units: self.units, couplings, fields: &self.fields / temperature, edges })
+        let fields = &self.fields / temperature;
+        Arc::new(Self { units: self.units, couplings, fields, edges, offset: self.offset / temperature })
     }
 
     fn toward(&self, other: &Arc<dyn Model>, share: f64) -> Option<Arc<dyn Model>> {
@@ -163,7 +189,8 @@ impl Model for Boltzmann {
         let couplings = (1.0 - share) * &self.couplings + share * &other.couplings;
         let fields = (1.0 - share) * &self.fields + share * &other.fields;
         let edges = edges(&couplings);
-        Some(Arc::new(Self { units: self.units, couplings, fields, edges }))
+        let offset = (1.0 - share) * self.offset + share * other.offset;
+        Some(Arc::new(Self { units: self.units, couplings, fields, edges, offset }))
     }
 }
 

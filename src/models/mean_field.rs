@@ -115,7 +115,7 @@ impl LowerBounds for Boltzmann {
             let wanted = in_units((pulls + self.fields()).mapv(|field| sigmoid(slope * field)), self.units());
             means = 0.5 * (means + wanted);
         }
-        best
+        best - self.offset()
     }
 }
 

@@ -22,6 +22,7 @@ pub mod banana;
 mod blend;
 pub mod boltzmann;
 pub mod builtin;
+mod centring;
 #[cfg(test)]
 pub(crate) mod checks;
 pub mod command;

@@ -31,6 +31,8 @@ pub struct Rbm {
     visible_bias: Array1<f64>,
     hidden_bias: Array1<f64>,
     offset: f64,
+    /// The part of the offset that is not there because spins are held as bits.
+    own_offset: f64,
     /// Mean of each visible unit over the training data, in [0, 1], where the file stores it.
     base_rates: Option<Array1<f64>>,
 }
@@ -64,16 +66,57 @@ impl Rbm {
         check_finite("rbm", "the visible bias", &visible_bias)?;
         check_finite("rbm", "the hidden bias", &hidden_bias)?;
         Ok(match units {
-            Units::Bits => Self { units, weights, visible_bias, hidden_bias, offset: 0.0, base_rates: None },
+            Units::Bits => Self {
+                units,
+                weights,
+                visible_bias,
+                hidden_bias,
+                offset: 0.0,
+                own_offset: 0.0,
+                base_rates: None,
+            },
             Units::Spins => Self {
                 units,
                 offset: visible_bias.sum() + hidden_bias.sum() - weights.sum(),
+                own_offset: 0.0,
                 visible_bias: 2.0 * (&visible_bias - &weights.sum_axis(Axis(1))),
                 hidden_bias: 2.0 * (&hidden_bias - &weights.sum_axis(Axis(0))),
                 weights: 4.0 * weights,
                 base_rates: None,
             },
         })
+    }
+
+    /// The same machine with an energy raised by `offset`, so that log Z falls by it.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an offset that is not finite.
+    pub fn with_offset(mut self, offset: f64) -> Result<Self> {
+        check_finite("rbm", "the offset", &[offset])?;
+        self.offset += offset;
+        self.own_offset += offset;
+        Ok(self)
+    }
+
+    /// W (visible, hidden), b and c in the machine's own units: the inverse of how [`Rbm::new`] turns spins into bits.
+    #[must_use]
+    pub fn own_parameters(&self) -> (Array2<f64>, Array1<f64>, Array1<f64>) {
+        let (weights, visible_bias, hidden_bias) = (&self.weights, &self.visible_bias, &self.hidden_bias);
+        match self.units {
+            Units::Bits => (weights.clone(), visible_bias.clone(), hidden_bias.clone()),
+            Units::Spins => {
+                let weights = weights / 4.0;
+                let visible_bias = visible_bias / 2.0 + weights.sum_axis(Axis(1));
+                let hidden_bias = hidden_bias / 2.0 + weights.sum_axis(Axis(0));
+                (weights, visible_bias, hidden_bias)
+            }
+        }
+    }
+
+    /// What is added to the energy in the machine's own units; zero unless it was stated ([`Rbm::with_offset`]) or came of centring.
+    #[must_use]
+    pub fn own_offset(&self) -> f64 {
+        self.own_offset
     }
 
     /// The same machine with the training data's mean of each visible unit (as bits, in [0, 1]), from which annealing starts.
@@ -105,6 +148,7 @@ impl Rbm {
             visible_bias: self.hidden_bias.clone(),
             hidden_bias: self.visible_bias.clone(),
             offset: 0.0,
+            own_offset: 0.0,
             base_rates: None,
         }
     }
@@ -116,6 +160,7 @@ impl Rbm {
         padded.weights = concatenate![Axis(1), self.weights, Array2::zeros((self.visible(), extra))];
         padded.hidden_bias = concatenate![Axis(0), self.hidden_bias, Array1::zeros(extra)];
         padded.offset += extra as f64 * std::f64::consts::LN_2;
+        padded.own_offset += extra as f64 * std::f64::consts::LN_2;
         padded
     }
 
@@ -155,7 +200,7 @@ impl Rbm {
         &self.hidden_bias
     }
 
-    /// E = offset + E of the machine of bits; log Z falls by it. Zero unless units are spins.
+    /// E = offset + E of the machine of bits; log Z falls by it. Zero for bits unless [`Rbm::own_offset`] is there.
     #[must_use]
     pub fn offset(&self) -> f64 {
         self.offset
@@ -201,11 +246,15 @@ impl Model for Rbm {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut facts = vec![
             ("visible units", self.visible().to_string()),
             ("hidden units", self.hidden().to_string()),
             ("base rates stored", if self.base_rates.is_some() { "yes" } else { "no" }.into()),
-        ]
+        ];
+        if self.own_offset != 0.0 {
+            facts.push(("offset", number(self.own_offset)));
+        }
+        facts
     }
 
     fn lower_bounds(&self) -> Option<&dyn LowerBounds> {
@@ -222,6 +271,7 @@ impl Model for Rbm {
         scaled.visible_bias /= temperature;
         scaled.hidden_bias /= temperature;
         scaled.offset /= temperature;
+        scaled.own_offset /= temperature;
         Arc::new(scaled)
     }
 
@@ -236,6 +286,7 @@ impl Model for Rbm {
             visible_bias: mix(&one.visible_bias, &other.visible_bias),
             hidden_bias: mix(&one.hidden_bias, &other.hidden_bias),
             offset: (1.0 - share) * one.offset + share * other.offset,
+            own_offset: (1.0 - share) * one.own_offset + share * other.own_offset,
             base_rates: None,
         }))
     }

@@ -138,8 +138,8 @@ fn quadratic_of(model: &Arc<dyn Model>) -> Result<Option<(Quadratic, usize)>> {
         let bits = few_enough(boltzmann.fields().len(), "states", Quadratic::PACE)?;
         let (linear, pairs) = (boltzmann.fields().clone(), boltzmann.couplings().clone());
         let quadratic = match boltzmann.units() {
-            Units::Bits => Quadratic::of_bits(0.0, linear, pairs),
-            Units::Spins => Quadratic::of_spins(0.0, linear, pairs),
+            Units::Bits => Quadratic::of_bits(-boltzmann.offset(), linear, pairs),
+            Units::Spins => Quadratic::of_spins(-boltzmann.offset(), linear, pairs),
         };
         return Ok(Some((quadratic, bits)));
     }

@@ -26,6 +26,8 @@ pub(super) struct Frontier {
     couplings: Vec<Vec<(usize, f64)>>,
     order: Order,
     in_logs: bool,
+    /// −(the model's constant energy).
+    constant: f64,
 }
 
 impl Frontier {
@@ -42,7 +44,8 @@ impl Frontier {
             Units::Spins => [-1.0, 1.0],
         };
         let in_logs = range(&order.sites, &couplings, values) > MOST_RANGE;
-        Some(Self { values, fields: model.fields().to_vec(), couplings, order, in_logs })
+        let (fields, constant) = (model.fields().to_vec(), -model.offset());
+        Some(Self { values, fields, couplings, order, in_logs, constant })
     }
 
     /// Predicted seconds, measured on one core at 2.8 GHz with AVX-512: 0.7 ns an entry and unit, 15 ns with logarithms, what it
@@ -103,7 +106,7 @@ impl Frontier {
             }
             monitor.advance(1);
         }
-        table.log_total()
+        table.log_total() + self.constant
     }
 }
 

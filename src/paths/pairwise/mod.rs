@@ -44,7 +44,9 @@ pub(super) fn for_model(
     let (couplings, target) = if let Some(model) = downcast::<Boltzmann>(model) {
         let values = model.space().values().expect("bits and spins are finite");
         let fields = model.fields();
-        let target = Array2::from_shape_fn((fields.len(), 2), |(i, s)| fields[i] * values[s]);
+        let mut target = Array2::from_shape_fn((fields.len(), 2), |(i, s)| fields[i] * values[s]);
+        // A constant is a field that is the same for both values of one unit.
+        target.row_mut(0).map_inplace(|field| *field -= model.offset());
         (Couplings::new(Interaction::Product, fields.len(), model.edges()), target)
     } else {
         let model = downcast::<Potts>(model)?;
