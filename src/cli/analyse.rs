@@ -24,10 +24,11 @@ const MOST_ROWS: usize = 60;
 ///
 /// Takes the record of `lnz estimate --method tempering --out RUN.json`, which has RUN.energies.npz beside it, or energies from
 /// elsewhere: an .npz with u_kn (states, samples), the reduced energy of every sample at every state, samples ordered by the state
-/// that they came from, and N_k, how many came from each.
+/// that they came from, and N_k, how many came from each; or u_kln (states, states, samples), the energy at state l of sample n of
+/// state k, with N_k.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// .npz with u_kn and N_k, or the record of a tempering run (.json)
+    /// .npz with u_kn (or u_kln) and N_k, or the record of a tempering run (.json)
     file: PathBuf,
     /// Bootstrap samples for a second error bar
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, ArrayD, Ix2, aview0};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, Ix2, Ix3, aview0, stack};
 
 use super::tensors::{Tensors, read_tensors};
 use super::write::write_npz;
@@ -43,7 +43,8 @@ pub fn write_energies(path: &Path, samples: &Samples, log_z_reference: f64) -> R
     )
 }
 
-/// Reads `u_kn` and `N_k`, and the tempering run behind them where [`write_energies`] wrote one.
+/// Reads `u_kn` and `N_k`, and the tempering run behind them where [`write_energies`] wrote one; or, in place of `u_kn`, the older
+/// `u_kln` (states, states, most samples): the energy at state l of sample n of state k, of which the first `N_k` count.
 ///
 /// # Errors
 /// As [`read_tensors`]; [`Error::Format`] where an array is missing or of another shape.
@@ -71,8 +72,11 @@ fn parse(tensors: &Tensors) -> Result<Energies, String> {
             .into_dimensionality::<Ix2>()
             .map_err(|_| format!("`{name}` has shape {shape:?}; two axes are needed"))
     };
-    let energies = matrix("u_kn", needed("u_kn")?)?;
     let counts = whole("N_k", &needed("N_k")?)?;
+    let energies = match (array("u_kn"), array("u_kln")) {
+        (None, Some(by_state)) => in_a_row(by_state, &counts)?,
+        _ => matrix("u_kn", needed("u_kn")?)?,
+    };
     let (Some(betas), Some(derivatives), Some(jumps), Some(systems), Some(reference)) =
         (array("betas"), array("derivatives"), array("jumps"), array("systems"), array("log_z_reference"))
     else {
@@ -98,6 +102,25 @@ fn parse(tensors: &Tensors) -> Result<Energies, String> {
     let jumps = jumps.iter().copied().collect();
     let samples = Samples { schedule, systems, energies: energies.clone(), derivatives, jumps };
     Ok(Energies { energies, counts, run: Some((samples, reference)) })
+}
+
+/// u_kn of u_kln, whose samples beyond `counts` are padding.
+fn in_a_row(by_state: ArrayD<f64>, counts: &[usize]) -> Result<Array2<f64>, String> {
+    let states = counts.len();
+    let shape = by_state.shape().to_vec();
+    let most = shape.last().copied().unwrap_or(0);
+    let fits = shape == [states, states, most] && counts.iter().all(|count| *count <= most);
+    let by_state = by_state
+        .into_dimensionality::<Ix3>()
+        .ok()
+        .filter(|_| fits)
+        .ok_or_else(|| format!("`u_kln` has shape {shape:?}, and N_k {counts:?}; it must be (states, states, most samples of a state)"))?;
+    let columns: Vec<ArrayView1<'_, f64>> = by_state
+        .outer_iter()
+        .zip(counts)
+        .flat_map(|(samples, count)| (0..*count).map(move |n| samples.index_axis_move(Axis(1), n)))
+        .collect();
+    stack(Axis(1), &columns).map_err(|_| "`N_k` counts no samples".into())
 }
 
 /// Whole numbers that can count something.
@@ -136,6 +159,23 @@ mod tests {
             read,
             Energies { energies: samples().energies, counts: vec![4; 3], run: Some((samples(), 3.25)) }
         );
+    }
+
+    #[test]
+    fn energies_by_state_are_put_in_a_row_without_their_padding() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("by-state.npz");
+        let by_state = ndarray::Array3::from_shape_fn((2, 2, 3), |(k, l, n)| (100 * k + 10 * l + n) as f64);
+        let read = |counts: Array1<f64>| {
+            write_npz(&path, &[("u_kln", by_state.view().into_dyn()), ("N_k", counts.view().into_dyn())])
+                .expect("writes");
+            read_energies(&path)
+        };
+        let expected = array![[0.0, 1.0, 100.0, 101.0, 102.0], [10.0, 11.0, 110.0, 111.0, 112.0]];
+        assert_eq!(read(array![2.0, 3.0]).expect("reads").energies, expected);
+        assert!(read(array![2.0, 4.0]).expect_err("too many").to_string().contains("u_kln"));
+        assert!(read(array![2.0]).expect_err("one state").to_string().contains("states, states"));
+        assert!(read(array![0.0, 0.0]).expect_err("none").to_string().contains("no samples"));
     }
 
     #[test]
