@@ -612,7 +612,7 @@ fn tensors_that_make_no_machine_say_what_would() {
         (vec![w(), b(), c(), ("sigma", ones(&[1])), ("spins", ones(&[]))], "not -1/+1"),
         (vec![w(), b(), c(), ("J", ones(&[3, 3]))], "is it a Boltzmann machine (J) or an RBM (W)?"),
         (vec![("J", numbers(&[3, 3])), ("h", numbers(&[3]))], "boltzmann: J"),
-        (vec![("J", nan(numbers(&[3, 3]) * 0.0, 8, 0.5)), ("h", numbers(&[3]))], "J[2, 2] is 0.5"),
+        (vec![("J", nan(numbers(&[3, 3]) * 0.0, 8, 0.5)), ("h", numbers(&[3, 2]))], "J[2, 2] is 0.5"),
         (vec![("J", nan(numbers(&[3, 3]), 7, f64::NAN)), ("h", numbers(&[3]))], "`J`[2, 1] is NaN"),
         (vec![("J", numbers(&[3, 4])), ("h", numbers(&[3]))], "`J` [3, 4] f64 should be square"),
         (vec![("J", numbers(&[3, 3])), ("h", numbers(&[4]))], "h has length 3 for bits or spins"),

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use lnz::io::{self, ModelOptions, RunRecord, WeightsLayout};
 use lnz::models::gaussian_rbm::Convention;
 use lnz::models::network::{Function, Network, Output};
-use lnz::models::{self, Base, CommandModel, GaussianRbm, Model, Tilt, Tilted, Units, builtin};
+use lnz::models::{self, Base, CommandModel, Model, Tilt, Tilted, Units, builtin};
 use lnz::{Error, Result};
 
 use super::arguments::{self, finite, setting};
@@ -111,6 +111,9 @@ pub(crate) struct Options {
     /// Reads arrays `0.weight`, `0.bias`, `2.weight`, … as a perceptron with this function between its layers
     #[arg(long, value_enum)]
     activation: Option<ActivationChoice>,
+    /// Array of the model file that is no part of the model and is left out; may be repeated
+    #[arg(long, value_name = "NAME")]
+    ignore: Vec<String>,
     /// Divides the energy by T, of an RBM the joint energy of visible and hidden units
     #[arg(long, value_name = "T", default_value = "1", value_parser = finite, allow_negative_numbers = true)]
     pub(crate) temperature: f64,
@@ -311,6 +314,7 @@ impl Options {
             ("--grbm-convention", self.grbm_convention.is_some()),
             ("--output", self.meaning.is_some()),
             ("--activation", self.activation.is_some()),
+            ("--ignore", !self.ignore.is_empty()),
         ];
         if let Some((option, _)) = stated.iter().find(|(_, stated)| *stated) {
             return Err(setting(
@@ -360,18 +364,10 @@ impl Options {
             }),
             output: self.output()?,
             activation: self.activation.map(ActivationChoice::function),
+            ignore: self.ignore.clone(),
         };
         let loaded = io::read_model(path, &options).map_err(|error| hint(error, name))?;
-        let mut warnings = Vec::new();
-        if self.grbm_convention.is_none()
-            && let Some(rbm) = models::downcast::<GaussianRbm>(&loaded.model)
-            && rbm.sigma().iter().any(|sigma| *sigma != 1.0)
-        {
-            warnings.push(format!(
-                "{name} does not say how sigma scales its weights; v W h / sigma^2 is taken, \
-                 --grbm-convention hinton is v W h / sigma"
-            ));
-        }
+        let warnings = loaded.assumed.iter().map(|assumed| format!("{name}: {assumed}")).collect();
         Ok(Source {
             name: name.into(),
             model: loaded.model,

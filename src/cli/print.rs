@@ -7,7 +7,7 @@ use lnz::estimators::{Direction, Estimate, Interval, Verdict, Warning};
 use lnz::io::record::to_json;
 use lnz::models::{self, Space, Tilt, Tilted};
 use lnz::wording;
-pub(crate) use lnz::wording::duration;
+pub(crate) use lnz::wording::{duration, quoted};
 use serde::Serialize;
 
 use super::estimate::is_exact;
@@ -96,16 +96,6 @@ pub(crate) fn aligned(lines: &[(&str, String)]) -> String {
         writeln!(text, "{name:width$}  {value}").expect("writing to a string cannot fail");
         text
     })
-}
-
-/// A word as a shell would need it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// The words that this program was started with, as a shell would need them.

@@ -28,6 +28,9 @@ pub(super) struct RbmArguments {
     /// leaves it open
     #[arg(long, value_name = "LAYOUT", requires = "start")]
     weights_layout: Option<WeightsLayout>,
+    /// Array of the file of --start that is no part of the model and is left out; may be repeated
+    #[arg(long, value_name = "NAME", requires = "start")]
+    ignore: Vec<String>,
     /// Hidden units
     #[arg(long, value_name = "N", default_value_t = rbm::Settings::default().hidden)]
     hidden: usize,
@@ -71,7 +74,8 @@ impl RbmArguments {
         self.common.check(|| settings.check())?;
         let start = self.start.as_deref().map(|path| {
             output::check("--out", &self.common.out, &["safetensors", "npz"], &[path])?;
-            let options = ModelOptions { weights_layout: self.weights_layout, ..ModelOptions::default() };
+            let (weights_layout, ignore) = (self.weights_layout, self.ignore.clone());
+            let options = ModelOptions { weights_layout, ignore, ..ModelOptions::default() };
             let model = io::read_model(path, &options)?.model;
             settings = settings
                 .like(&model)

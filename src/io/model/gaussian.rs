@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array3, Ix3};
 
-use super::parts::{Parts, describe, matrix, scalar, vector};
+use super::parts::{Parts, Side, describe, matrix, scalar, vector};
 use crate::io::Parsed;
 use crate::io::tensors::Tensor;
 use crate::models::{Gaussian, Mixture, Model};
@@ -22,6 +22,7 @@ const COVARIANCES: &[&str] = &["covariances", "covariances_"];
 /// The Gaussian of a mean (d) and a covariance or precision (d, d), with an optional `log_scale`.
 pub(super) fn read(parts: &mut Parts<'_>) -> Parsed<Arc<dyn Model>> {
     let mean = vector(parts.require("mean", MEAN)?)?;
+    let dim = mean.len();
     let covariance = parts.find("covariance", COVARIANCE)?;
     let precision = parts.find("precision", PRECISION)?;
     let log_scale = parts.find("log of the density's factor", LOG_SCALE)?.map_or(Ok(0.0), scalar)?;
@@ -30,7 +31,9 @@ pub(super) fn read(parts: &mut Parts<'_>) -> Parsed<Arc<dyn Model>> {
         (None, Some(precision)) => Gaussian::from_precision(mean, matrix(precision)?, log_scale),
         _ => return Err("a Gaussian has a covariance or a precision, not both; keep one in the file".into()),
     };
-    Ok(Arc::new(model.map_err(|e| e.to_string())?))
+    let model = model.map_err(|e| e.to_string())?;
+    parts.check_spare("a Gaussian", &[Side { name: "coordinates", length: dim, names: "mean" }])?;
+    Ok(Arc::new(model))
 }
 
 /// The mixture of weights (k), means (k, d) and covariances (k, d, d).
@@ -38,7 +41,14 @@ pub(super) fn read_mixture(parts: &mut Parts<'_>) -> Parsed<Arc<dyn Model>> {
     let means = matrix(parts.require("means", MEANS)?)?;
     let weights = vector(parts.require("weights of the components", MIXTURE_WEIGHTS)?)?;
     let covariances = three_axes(parts.require("covariances", COVARIANCES)?)?;
-    Ok(Arc::new(Mixture::new(weights, means, covariances).map_err(|e| e.to_string())?))
+    let (components, dim) = means.dim();
+    let mixture = Mixture::new(weights, means, covariances).map_err(|e| e.to_string())?;
+    let sides = [
+        Side { name: "components", length: components, names: "weights" },
+        Side { name: "coordinates", length: dim, names: "means" },
+    ];
+    parts.check_spare("a mixture of Gaussians", &sides)?;
+    Ok(Arc::new(mixture))
 }
 
 /// (k, d, d), where MATLAB leaves out last sides of 1.

@@ -1,7 +1,8 @@
 //! Model files: which of a file's tensors mean what, and the model that they make.
 //!
-//! The only place that gives names a meaning. Names are compared without case and without what stands before the last dot
-//! (`rbm.W` is `w`). What a file leaves open is an error that says how to state it; what was decided is told in [`Loaded::notes`].
+//! The only place that gives names a meaning. Of a name, letters and digits count, without case and without what stands before the
+//! last dot or slash (`rbm.W` is `w`, `logVar` is `log_var`). What a file leaves open is an error that says how to state it, and so
+//! is an array that could be a parameter and is not used; what was decided is told in [`Loaded::notes`].
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +18,11 @@ use crate::error::{Error, Result};
 use crate::models::network::{Function, Network, Output};
 use crate::models::{Domain, Model, gaussian_rbm::Convention, rbm::Units};
 
+mod bystanders;
+mod centring;
+mod foreign;
 mod gaussian;
+mod names;
 mod pairwise;
 mod parts;
 mod perceptron;
@@ -58,7 +63,7 @@ impl FromStr for WeightsLayout {
 }
 
 /// What a person states about a model file because the file leaves it open.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelOptions {
     /// The orientation of W; needed only where it is square and its name does not tell.
     pub weights_layout: Option<WeightsLayout>,
@@ -70,6 +75,8 @@ pub struct ModelOptions {
     pub output: Option<Output>,
     /// What stands between the layers of a perceptron; stated, it makes one of a file of arrays.
     pub activation: Option<Function>,
+    /// Names of arrays that are read as if the file did not hold them; whole, or else the part after the last dot.
+    pub ignore: Vec<String>,
 }
 
 /// A model out of a file.
@@ -79,6 +86,8 @@ pub struct Loaded {
     pub model: Arc<dyn Model>,
     /// How the file was understood, line by line, for `lnz inspect`.
     pub notes: Vec<String>,
+    /// Those of the notes that a person should check: what was taken to be so because nothing in the file says otherwise.
+    pub assumed: Vec<String>,
     /// SHA-256 of the file's bytes, in hexadecimal, or of its digest and those of the files that hold its weights: what a run record
     /// keeps to know its model by.
     pub digest: String,
@@ -90,14 +99,24 @@ pub struct Loaded {
 ///   classes); weights may lie in a second file beside it.
 /// - Perceptron: `….weight` (outputs, inputs) and `….bias` of each layer in the order of their names, with
 ///   [`ModelOptions::activation`] between.
-/// - RBM: `W, weight, weights, vishid, components_`; visible bias `b, vbias, v_bias, bv, visbiases, visible_bias,
-///   intercept_visible_`; hidden bias `c, hbias, h_bias, bh, hidbiases, hidden_bias, intercept_hidden_`; optionally `base_rates`
-///   (means of the training data) and `spins` = 1 for ±1 units. The lengths of the biases tell how W lies; if it is square, its name
-///   (`vishid` visible-hidden, `components_` hidden-visible), `base_rates` (visible-hidden, as lnz writes it) or [`ModelOptions::weights_layout`].
-/// - Gaussian RBM: the same and `sigma, sigmas, std` or `log_sigma, log_std`, one for each visible unit or for all.
-/// - Boltzmann machine: `J` (d, d) and `h` (d), optionally `spins`. Potts: `J` (d, d) and `h` (d, q), or `q` alone.
+/// - RBM: `W, weight, weights, vishid, components_`; visible bias `b, vbias, bv, visbiases, visible_bias, bias_v, intercept_visible_`;
+///   hidden bias `c, hbias, bh, hidbiases, hidden_bias, bias_h, intercept_hidden_`; optionally `base_rates` (means of the training data),
+///   `spins` = 1 for ±1 units, an `offset` of the energy, and offsets of the units, `ov, visible_offset, v_offset, v_center` and
+///   `oh, hidden_offset, h_offset, h_center`: E = −(v − ov)ᵀW(h − oh) − b·(v − ov) − c·(h − oh). The lengths of the biases tell how W
+///   lies; if it is square, its name (`vishid` visible-hidden, `components_` hidden-visible), `base_rates` (visible-hidden, as lnz
+///   writes it) or [`ModelOptions::weights_layout`].
+/// - Gaussian RBM: the same without offsets and σ, log σ, σ² or log σ², one for each visible unit or for all: `sigma, std, stddev`;
+///   `log_sigma, log_std`; `var, variance, sigma2`; `log_var, log_variance, log_sigma2`. Beside `mu`, the visible bias, `b` is the hidden
+///   one.
+/// - Boltzmann machine: `J` (d, d) and `h` (d), optionally `spins` and an `offset`: E = −½ xᵀJx − h·x + offset with J symmetric, whose
+///   diagonal is half a field of bits and a constant of spins; a triangular J without a diagonal holds each coupling once, E = −Σ_{i<j}
+///   Jᵢⱼ xᵢ xⱼ − h·x + offset. Potts: `J` (d, d) without a diagonal and `h` (d, q), or `q` alone, optionally an `offset`.
 /// - Gaussian: `mean` (d) and `covariance` or `precision` (d, d), optionally `log_scale`.
 /// - Mixture of Gaussians: `weights` (k), `means` (k, d), `covariances` (k, d, d).
+///
+/// Further arrays are left out where their names are those of data, draws, records or the state of an optimizer (`vishidinc`,
+/// `W.exp_avg`), or nothing about them fits the model. Any other that has the name of a parameter, or whose axes are all as long as the
+/// model's sides, is refused until [`ModelOptions::ignore`] names it.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Format`] if it is damaged, of a format that is not read, holds no model or leaves
@@ -105,28 +124,78 @@ pub struct Loaded {
 pub fn read_model(path: &Path, options: &ModelOptions) -> Result<Loaded> {
     let mut opened = Opened::new(path)?;
     let mut digest = opened.digest.clone();
-    let made = if opened.format == Format::Onnx {
-        network(opened, path.parent(), *options, &mut digest)
-    } else {
-        opened.tensors().and_then(|tensors| match options.activation {
-            Some(activation) => perceptron::read(&tensors, activation, options.output.unwrap_or_default()),
-            None if options.output.is_some() => {
-                Err("--output is for networks: .onnx, or arrays with --activation".into())
-            }
-            None => understand(&tensors, *options),
-        })
+    let made = match opened.format {
+        Format::Onnx => network(opened, path.parent(), options, &mut digest),
+        Format::Text if foreign::text(&opened.bytes).is_some() => {
+            Err(foreign::text(&opened.bytes).unwrap_or_default().into())
+        }
+        _ => opened.tensors().and_then(|tensors| arrays(tensors, options)),
     };
-    let (model, notes) = made.map_err(|message| Error::Format { path: path.into(), message })?;
-    Ok(Loaded { model, notes, digest })
+    let Understood { model, notes, assumed } =
+        made.map_err(|message| Error::Format { path: path.into(), message })?;
+    Ok(Loaded { model, notes, assumed, digest })
+}
+
+/// A model, the notes on it, and those that a person should check.
+struct Understood {
+    model: Arc<dyn Model>,
+    notes: Vec<String>,
+    assumed: Vec<String>,
+}
+
+/// The model of a file of arrays, but for those that are to be left out.
+fn arrays(mut tensors: Tensors, options: &ModelOptions) -> Parsed<Understood> {
+    let left_out = leave_out(&mut tensors, &options.ignore)?;
+    let mut understood = match options.activation {
+        Some(activation) => perceptron::read(&tensors, activation, options.output.unwrap_or_default())
+            .map(|(model, notes)| Understood { model, notes, assumed: Vec::new() }),
+        None if options.output.is_some() => {
+            Err("--output is for networks: .onnx, or arrays with --activation".into())
+        }
+        None => understand(&tensors, options),
+    }?;
+    understood.notes.extend(left_out);
+    Ok(understood)
+}
+
+/// Removes what is called one of `names`, and says so.
+fn leave_out(tensors: &mut Tensors, names: &[String]) -> Parsed<Vec<String>> {
+    let mut notes = Vec::new();
+    for wanted in names {
+        let name_of = |line: &str| line.split(": ").next().unwrap_or_default().to_owned();
+        let whole = tensors.items.iter().any(|tensor| tensor.name == *wanted)
+            || tensors.skipped.iter().any(|line| name_of(line) == *wanted);
+        let is_wanted =
+            |name: &str| if whole { name == wanted } else { names::plain(name) == names::plain(wanted) };
+        let before = notes.len();
+        for tensor in tensors.items.iter().filter(|tensor| is_wanted(&tensor.name)) {
+            notes.push(format!("{}: left out (--ignore)", parts::describe(tensor)));
+        }
+        for line in tensors.skipped.iter().filter(|line| is_wanted(&name_of(line))) {
+            notes.push(format!("{}: left out (--ignore)", name_of(line)));
+        }
+        if notes.len() == before {
+            return Err(format!(
+                "--ignore {wanted}: there is no such array (the file holds {})",
+                tensors.summary()
+            ));
+        }
+        tensors.items.retain(|tensor| !is_wanted(&tensor.name));
+        tensors.skipped.retain(|line| !is_wanted(&name_of(line)));
+    }
+    Ok(notes)
 }
 
 /// The network of an ONNX file; where its weights lie beside it, `digest` becomes that of all its files.
 fn network(
     opened: Opened,
     folder: Option<&Path>,
-    options: ModelOptions,
+    options: &ModelOptions,
     digest: &mut String,
-) -> Parsed<(Arc<dyn Model>, Vec<String>)> {
+) -> Parsed<Understood> {
+    if !options.ignore.is_empty() {
+        return Err("--ignore is for files of arrays; an ONNX network uses all of its own".into());
+    }
     if options.activation.is_some() {
         return Err("--activation is for perceptrons as arrays; an ONNX file says what its layers are".into());
     }
@@ -140,22 +209,25 @@ fn network(
     let meaning = options.output.unwrap_or_default();
     let network =
         Network::new(graph, &output, meaning, Domain::Real, precision).map_err(|error| error.to_string())?;
-    Ok((Arc::new(network), notes))
+    Ok(Understood { model: Arc::new(network), notes, assumed: Vec::new() })
 }
 
 /// The model that `tensors` make, and how they were understood.
-fn understand(tensors: &Tensors, options: ModelOptions) -> Parsed<(Arc<dyn Model>, Vec<String>)> {
+fn understand(tensors: &Tensors, options: &ModelOptions) -> Parsed<Understood> {
     let mut parts = Parts::new(tensors);
+    if let Some(what) = foreign::arrays(&parts) {
+        return Err(what);
+    }
     let mixture = parts.has(gaussian::MEANS);
     let kinds = [
-        ("a Boltzmann machine (J)", parts.has(pairwise::COUPLINGS)),
+        ("a Boltzmann machine (J)", parts.has(names::COUPLINGS)),
         ("a mixture (means)", mixture),
         (
             "a Gaussian (covariance or precision)",
             parts.has(gaussian::COVARIANCE) || parts.has(gaussian::PRECISION),
         ),
         // A mixture has weights too.
-        ("an RBM (W)", parts.has(rbm::WEIGHTS) && !mixture),
+        ("an RBM (W)", parts.has(names::WEIGHTS) && !mixture),
     ];
     let found: Vec<_> = kinds.iter().filter(|(_, there)| *there).map(|(kind, _)| *kind).collect();
     if found.len() > 1 {
@@ -178,5 +250,6 @@ fn understand(tensors: &Tensors, options: ModelOptions) -> Parsed<(Arc<dyn Model
             message
         }
     })?;
-    Ok((model, parts.into_notes()))
+    let (notes, assumed) = parts.into_notes();
+    Ok(Understood { model, notes, assumed })
 }

@@ -4,23 +4,16 @@ use std::sync::Arc;
 
 use ndarray::Array1;
 
-use super::parts::{Parts, describe, flag, is_vector, matrix, vector};
+use super::centring::{Centring, centring, energy_offset};
+use super::names::{
+    BASE_RATES, GAUSSIAN_MEANS, HIDDEN_BIAS, LOG_SIGMA, LOG_VARIANCE, SIGMA, SPINS, VARIANCE, VARTYPE,
+    VISIBLE_BIAS, WEIGHTS, plain,
+};
+use super::parts::{Parts, Side, describe, flag, is_vector, matrix, vector};
 use super::{ModelOptions, WeightsLayout};
 use crate::io::Parsed;
 use crate::io::tensors::Tensor;
 use crate::models::{GaussianRbm, Model, Rbm, rbm::Units};
-
-/// Names of W.
-pub(super) const WEIGHTS: &[&str] = &["w", "weight", "weights", "vishid", "components_"];
-const VISIBLE_BIAS: &[&str] =
-    &["b", "vbias", "v_bias", "bv", "b_v", "visbiases", "visible_bias", "bias_visible", "intercept_visible_"];
-const HIDDEN_BIAS: &[&str] =
-    &["c", "hbias", "h_bias", "bh", "b_h", "hidbiases", "hidden_bias", "bias_hidden", "intercept_hidden_"];
-const BASE_RATES: &[&str] = &["base_rates"];
-const SIGMA: &[&str] = &["sigma", "sigmas", "std"];
-const LOG_SIGMA: &[&str] = &["log_sigma", "log_sigmas", "log_std"];
-/// Names of the flag for ±1 units.
-pub(super) const SPINS: &[&str] = &["spins"];
 
 const STATE_LAYOUT: &str = "state it with --weights-layout visible-hidden or --weights-layout hidden-visible";
 
@@ -28,12 +21,13 @@ const STATE_LAYOUT: &str = "state it with --weights-layout visible-hidden or --w
 const OWN_FILES: &str = "as lnz writes it";
 
 /// The machine that the file's tensors make.
-pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<dyn Model>> {
-    let visible_bias = parts.find("visible bias", VISIBLE_BIAS)?;
-    let hidden_bias = parts.find("hidden bias", HIDDEN_BIAS)?;
-    let base_rates = parts.find("base rates", BASE_RATES)?.map(vector).transpose()?;
+pub(super) fn read(parts: &mut Parts<'_>, options: &ModelOptions) -> Parsed<Arc<dyn Model>> {
     let sigma = sigma(parts)?;
-    let units = units(parts, options)?;
+    let (visible_bias, hidden_bias) = named_biases(parts, sigma.is_some())?;
+    let base_rates = parts.find("base rates", BASE_RATES)?.map(vector).transpose()?;
+    let centring = centring(parts)?;
+    let offset = energy_offset(parts)?;
+    let units = units(parts, options)?.unwrap_or(Units::Bits);
     let weights = find_weights(parts)?;
 
     // `a, b` is Hinton's notation for visible and hidden, and `b` alone is ours for visible.
@@ -44,7 +38,13 @@ pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<d
         return Err("`a` and `b` are visible and hidden bias to some and hidden and visible to others; name them vbias and hbias"
             .into());
     }
-    let stored = matrix(weights)?;
+    let stored = matrix(weights).map_err(|message| {
+        if weights.values.ndim() > 2 {
+            format!("{message}; a softmax RBM (W[items, values, hidden]) is not read yet")
+        } else {
+            message
+        }
+    })?;
     let named = layout_by_name(weights)
         .map(|named| (named, format!("as the name `{}` means", weights.name)))
         .or_else(|| base_rates.is_some().then(|| (WeightsLayout::VisibleHidden, OWN_FILES.into())));
@@ -59,20 +59,26 @@ pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<d
         WeightsLayout::HiddenVisible => stored.reversed_axes(),
     };
     parts.note(format!("{visible} visible and {hidden} hidden units; W is {layout}, {why}"));
+    parts.check_spare("an RBM", &sides(visible, hidden))?;
     if let Some(sigma) = sigma {
         if units == Units::Spins {
             return Err(
                 "a Gaussian RBM (it has a sigma) has real visible and 0/1 hidden units, not -1/+1".into()
             );
         }
+        if !centring.is_none() || offset != 0.0 {
+            return Err("a Gaussian RBM with offsets is not read: some centre (v - b)^2 too and others do not; fold them into the \
+                        biases, and store zeros"
+                .into());
+        }
         let sigma = if sigma.len() == 1 { Array1::from_elem(visible, sigma[0]) } else { sigma };
         let convention = options.grbm_convention.unwrap_or_default();
-        let assumed = if options.grbm_convention.is_none() && sigma.iter().any(|&s| s != 1.0) {
-            ", assumed because none was stated (--grbm-convention cho|hinton)"
-        } else {
-            ""
-        };
-        parts.note(format!("a Gaussian RBM, by its sigma; convention {convention}{assumed}"));
+        parts.note(format!("a Gaussian RBM, by its sigma; convention {convention}"));
+        if options.grbm_convention.is_none() && sigma.iter().any(|&s| s != 1.0) {
+            parts.assume(
+                "it does not say how sigma scales its weights; v W h / sigma^2 is taken, --grbm-convention hinton is v W h / sigma",
+            );
+        }
         let model = GaussianRbm::new(weights, visible_bias, hidden_bias, sigma, convention);
         return Ok(Arc::new(model.map_err(|e| e.to_string())?));
     }
@@ -81,14 +87,75 @@ pub(super) fn read(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Arc<d
     if let Some(rates) = base_rates {
         rbm = rbm.with_base_rates(rates).map_err(|e| e.to_string())?;
     }
-    Ok(Arc::new(rbm))
+    if !centring.is_none() {
+        let Centring { visible: visible_offset, hidden: hidden_offset } = centring.of(visible, hidden)?;
+        parts.note(
+            "E = -(v - ov) W (h - oh) - b (v - ov) - c (h - oh), with ov and oh the offsets of the units",
+        );
+        rbm = rbm.centred(&visible_offset, &hidden_offset).map_err(|e| e.to_string())?;
+    }
+    Ok(Arc::new(rbm.with_offset(offset).map_err(|e| e.to_string())?))
 }
 
-/// Bits or spins: as stated, else as the file's flag says, else bits.
-pub(super) fn units(parts: &mut Parts<'_>, options: ModelOptions) -> Parsed<Units> {
-    let stored = parts.find("whether units are -1/+1", SPINS)?.map(flag).transpose()?;
+/// What arrays as long as the visible or the hidden units may be.
+fn sides(visible: usize, hidden: usize) -> [Side; 2] {
+    [
+        Side {
+            name: "visible units",
+            length: visible,
+            names: "vbias, visible_offset, base_rates, sigma, var or log_var",
+        },
+        Side { name: "hidden units", length: hidden, names: "hbias or hidden_offset" },
+    ]
+}
+
+/// The biases that are known by their names. Beside `mu`, the means of Gaussian visible units, `b` is the hidden bias
+/// (Liao, Kornblith, Ren, Fleet & Hinton 2022, arXiv:2210.10318).
+fn named_biases<'a>(
+    parts: &mut Parts<'a>,
+    is_gaussian: bool,
+) -> Parsed<(Option<&'a Tensor>, Option<&'a Tensor>)> {
+    let plain_b = parts.named(VISIBLE_BIAS).is_some_and(|bias| plain(&bias.name) == "b");
+    if parts.has(GAUSSIAN_MEANS) && plain_b && !parts.has(HIDDEN_BIAS) {
+        if !is_gaussian {
+            return Err("`mu` stands for the means of Gaussian visible units, and there is no sigma, var or log_var of them; name \
+                        it vbias if units are 0/1 or -1/+1, and `b` hbias"
+                .into());
+        }
+        let means = parts.find("visible bias, the means at h = 0", GAUSSIAN_MEANS)?;
+        return Ok((means, parts.find("hidden bias, beside `mu`", VISIBLE_BIAS)?));
+    }
+    let hidden = parts.find("hidden bias", HIDDEN_BIAS)?;
+    match parts.find("visible bias", VISIBLE_BIAS)? {
+        None if is_gaussian => Ok((parts.find("visible bias, the means at h = 0", GAUSSIAN_MEANS)?, hidden)),
+        visible => Ok((visible, hidden)),
+    }
+}
+
+/// Bits or spins: as stated, else as the file's flag says; `None` if neither does.
+pub(super) fn units(parts: &mut Parts<'_>, options: &ModelOptions) -> Parsed<Option<Units>> {
+    const MEANS: &str =
+        "a number `spins` of 1 means -1/+1 and of 0 means 0/1, and so do --units spins and --units bits";
+    if options.units.is_none() {
+        // Text cannot be read, and what is not read must not be guessed.
+        let text =
+            parts.skipped(SPINS).or_else(|| parts.skipped(VARTYPE)).or_else(|| parts.skipped(&["units"]));
+        if let Some((name, reason)) = text {
+            return Err(format!("`{name}` may say what units are, but it is not read ({reason}); {MEANS}"));
+        }
+        if let Some(kind) = parts.named(VARTYPE) {
+            return Err(format!("{} may say what units are, but not how; {MEANS}", describe(kind)));
+        }
+    } else if parts.has(VARTYPE) {
+        parts.find("kind of units, which --units states", VARTYPE)?;
+    }
+    let stored = match parts.named(SPINS) {
+        Some(_) => parts.find("whether units are -1/+1", SPINS)?.map(flag).transpose(),
+        None => Ok(None),
+    }
+    .map_err(|message| format!("{message}; {MEANS}"))?;
     let stored = stored.map(|spins| if spins { Units::Spins } else { Units::Bits });
-    Ok(options.units.or(stored).unwrap_or(Units::Bits))
+    Ok(options.units.or(stored))
 }
 
 /// Units for people.
@@ -99,19 +166,31 @@ pub(super) fn shown(units: Units) -> &'static str {
     }
 }
 
-/// σ of a Gaussian RBM, one for all visible units or one each.
+/// σ of a Gaussian RBM, one for all visible units or one each, whatever of it the file holds.
 fn sigma(parts: &mut Parts<'_>) -> Parsed<Option<Array1<f64>>> {
-    let sigma = parts.find("sigma of the visible units", SIGMA)?;
-    let log_sigma = parts.find("log sigma of the visible units", LOG_SIGMA)?;
-    match (sigma, log_sigma) {
-        (Some(sigma), Some(log_sigma)) => Err(format!(
-            "both `{}` and `{}` could be the sigma of the visible units; keep one in the file",
-            sigma.name, log_sigma.name
-        )),
-        (Some(sigma), None) => vector(sigma).map(Some),
-        (None, Some(log_sigma)) => Ok(Some(vector(log_sigma)?.mapv(f64::exp))),
-        (None, None) => Ok(None),
+    let choices = [
+        ("sigma of the visible units", SIGMA),
+        ("log sigma of the visible units", LOG_SIGMA),
+        ("variance of the visible units", VARIANCE),
+        ("log variance of the visible units", LOG_VARIANCE),
+    ];
+    let Some((which, tensor)) = parts.find_one(&choices)? else { return Ok(None) };
+    let stored = vector(tensor)?;
+    if which == 2
+        && let Some(value) = stored.iter().find(|value| **value <= 0.0)
+    {
+        return Err(format!(
+            "`{}` holds {}; variances are positive",
+            tensor.name,
+            crate::wording::number(*value)
+        ));
     }
+    Ok(Some(match which {
+        0 => stored,
+        1 => stored.mapv(f64::exp),
+        2 => stored.mapv(f64::sqrt),
+        _ => stored.mapv(|log| (0.5 * log).exp()),
+    }))
 }
 
 /// W by its name, else the only matrix without a meaning.
@@ -129,8 +208,8 @@ fn find_weights<'a>(parts: &mut Parts<'a>) -> Parsed<&'a Tensor> {
 }
 
 fn layout_by_name(weights: &Tensor) -> Option<WeightsLayout> {
-    match weights.name.rsplit('.').next()?.to_lowercase().as_str() {
-        "components_" => Some(WeightsLayout::HiddenVisible),
+    match plain(&weights.name).as_str() {
+        "components" => Some(WeightsLayout::HiddenVisible),
         "vishid" => Some(WeightsLayout::VisibleHidden),
         _ => None,
     }
