@@ -125,11 +125,11 @@ fn named_biases<'a>(
         let means = parts.find("visible bias, the means at h = 0", GAUSSIAN_MEANS)?;
         return Ok((means, parts.find("hidden bias, beside `mu`", VISIBLE_BIAS)?));
     }
-    let hidden = parts.find("hidden bias", HIDDEN_BIAS)?;
-    match parts.find("visible bias", VISIBLE_BIAS)? {
-        None if is_gaussian => Ok((parts.find("visible bias, the means at h = 0", GAUSSIAN_MEANS)?, hidden)),
-        visible => Ok((visible, hidden)),
-    }
+    let visible = match parts.find("visible bias", VISIBLE_BIAS)? {
+        None if is_gaussian => parts.find("visible bias, the means at h = 0", GAUSSIAN_MEANS)?,
+        visible => visible,
+    };
+    Ok((visible, parts.find("hidden bias", HIDDEN_BIAS)?))
 }
 
 /// Bits or spins: as stated, else as the file's flag says; `None` if neither does.
