@@ -60,7 +60,7 @@ pub(super) fn anneal(
     // Rungs of a waste-free round are too few for pilots and evidence, which choose their own.
     let own = waste_free.and(settings.rungs).map(|_| Settings { rungs: None, ..settings.clone() });
     let mut plan = pilot::plan(model, own.as_ref().unwrap_or(settings), rounds, &mut phases)?;
-    monitor.follows(evidence::rounds(plan.path.as_ref()));
+    monitor.follows(plan.evidence);
     let stream = Stream::new(settings.seed).child(2);
     let layout = waste_free.map(|length| waste_free::layout(&plan, length, settings));
     let mut run = match &layout {

@@ -326,6 +326,9 @@ impl Evidence {
 pub enum Direction {
     /// From the reference to the model: low on average.
     Forward,
+    /// From a flat reference to the model, where the answer starts from another: low on average, and lower than the answer where a flat
+    /// reference is far away.
+    Flat,
     /// From the model to the reference: high on average, if its starts are good.
     Reverse,
     /// Nowhere: a lower bound that holds without any chain.

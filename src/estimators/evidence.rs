@@ -51,7 +51,7 @@ const PLAIN: f64 = 4.0;
 /// Limit for forward runs that lie below the estimate: they err low, so that says little about the higher number.
 const FORWARD_BELOW: f64 = 4.0;
 
-/// A second forward run; one from a wider reference where the path has one; and a reverse run from exact draws if the model has
+/// A second forward run, from a flat reference where the answer's is another; one from a wider reference where the path has one; and a reverse run from exact draws if the model has
 /// them, else from overcooled chains, or on continuous spaces from where the second run ended, moved on and back by a kernel of
 /// shorter steps: what one step size cannot reach, the narrow part of a funnel say, another may.
 ///
@@ -75,14 +75,20 @@ pub(crate) fn gather(
     let mut answers = Vec::new();
 
     let resampling = |label| resampling(plan.path.as_ref(), stream.child(label));
-    let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
-    let mut second =
-        phases.forward("second forward run", population, schedule, Move::Forward, resampling(10))?;
+    // A second run forwards: from a flat reference where the answer does not start there, which sees what the answer's has forgotten.
+    let (name, direction, path, upwards, below) = match &plan.flat {
+        Some(flat) => {
+            ("run from a flat reference", Direction::Flat, &flat.path, &flat.schedule, f64::INFINITY)
+        }
+        None => ("second forward run", Direction::Forward, &plan.path, schedule, FORWARD_BELOW),
+    };
+    let population = Population::from_reference(path.as_ref(), chains, stream.child(0));
+    let mut second = phases.forward(name, population, upwards, Move::Forward, resampling(10))?;
     answers.push(Answer {
-        source: format!("a second forward run {size}"),
-        walk: (Direction::Forward, rungs),
-        found: plan.upward(&second),
-        below: FORWARD_BELOW,
+        source: format!("a {name} ({chains} chains, {} rungs)", upwards.rungs()),
+        walk: (direction, upwards.rungs()),
+        found: (path.log_z_reference() + second.weights.log_mean(), second.families.std_err()),
+        below,
     });
 
     // What is still to be asked of these chains is taken now, so that they need not be kept beside those of later walks.
@@ -218,6 +224,18 @@ pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evi
 /// 512 chains this is an ESS of about 40, below which a standard error means little anyway.)
 const WEAK: f64 = 0.15;
 
+/// The same of a run from a flat reference, which is far away where a fitted one serves better: with it a mode as heavy as all that were
+/// found together, log 2, still stands out by [`LIMIT`].
+const WEAK_FLAT: f64 = 0.277;
+/// Nor does one whose standard error is this many times the answer's at like effort, unless it is small: it did not see what made the
+/// answer so certain, or the answer did not see what makes it so uncertain.
+const VAGUE: f64 = 10.0;
+const SLIGHT_ERROR: f64 = 0.02;
+
+fn largest_error(direction: Direction) -> f64 {
+    if direction == Direction::Flat { WEAK_FLAT } else { WEAK }
+}
+
 /// What speaks against an estimate among the evidence, or in the lack of it.
 pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<Warning> {
     if evidence.is_empty() {
@@ -231,7 +249,12 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
         } else if !other.agrees {
             let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })
-        } else if other.std_err > WEAK {
+        } else if other.direction == Direction::Reverse
+            && score(log_z, std_err, other.log_z, other.std_err) < -FORWARD_BELOW
+        {
+            // Chains that fell into a phase of little mass: they cannot lie above, which is all that they were asked.
+            None
+        } else if other.std_err > largest_error(other.direction).min((VAGUE * std_err).max(SLIGHT_ERROR)) {
             Some(Warning::WeakEvidence { source, std_err: other.std_err })
         } else {
             None

@@ -123,7 +123,7 @@ impl Estimator for Sandwich {
         };
         let plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let stream = Stream::new(settings.seed);
-        monitor.follows(if exact { 1.0 } else { evidence::rounds(plan.path.as_ref()) });
+        monitor.follows(if exact { 1.0 } else { plan.evidence });
         let up = plan.anneal("annealing", stream.child(2), &mut phases)?;
         let (low, low_error) = plan.upward(&up);
         let mut forward = Weighted {

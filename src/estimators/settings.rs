@@ -50,8 +50,21 @@ pub struct Decisions {
     /// Runs that bent the path, where it can be bent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bends: Option<usize>,
+    /// Pilots from a flat reference, where the answer starts from another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flat: Option<FlatPilots>,
     /// Whether the time limit made any of them less than was wanted.
     pub out_of_time: bool,
+}
+
+/// What the clock decided of the other series of pilots, where there were two: from a flat reference, or from a fitted one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlatPilots {
+    /// Pilots that ran.
+    pub pilots: usize,
+    /// Runs that bent their path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bends: Option<usize>,
 }
 
 /// Settings of a run.

@@ -103,7 +103,7 @@ impl Estimator for Thermodynamic {
         plan.decisions.sweeps = Some(sweeps);
         let walks = (top.weights.len() * plan.schedule.rungs()) as f64;
         let steps = (2 * chains * sweeps * schedule.betas().len()) as f64;
-        monitor.follows(evidence::rounds(plan.path.as_ref()) * walks / steps);
+        monitor.follows(plan.evidence * walks / steps);
         let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
         let found = evidence::gather(model, &plan, settings, &mut phases)?;

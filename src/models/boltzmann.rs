@@ -79,6 +79,16 @@ impl Boltzmann {
         &self.edges
     }
 
+    /// Whether flipping all units leaves E alone: h = 0 for spins, and hᵢ = −½ Σⱼ Jᵢⱼ up to rounding for bits.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        let spins = self.units == Units::Spins;
+        self.fields.iter().zip(self.couplings.rows()).all(|(field, row)| {
+            let size = field.abs() + 0.5 * row.mapv(f64::abs).sum();
+            if spins { *field == 0.0 } else { (field + 0.5 * row.sum()).abs() <= 1e-9 * size }
+        })
+    }
+
     /// The units that each unit is coupled to.
     #[must_use]
     pub fn neighbours(&self) -> Vec<Vec<usize>> {

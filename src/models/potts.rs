@@ -64,6 +64,12 @@ impl Potts {
         &self.fields
     }
 
+    /// Whether permuting the states of all sites leaves E alone: no site's field prefers any.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.fields.rows().into_iter().all(|row| row.iter().all(|field| *field == row[0]))
+    }
+
     /// q.
     #[must_use]
     pub fn states(&self) -> usize {

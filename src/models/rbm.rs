@@ -206,6 +206,18 @@ impl Rbm {
         self.offset
     }
 
+    /// Whether flipping all units, visible and hidden, leaves E(v, h) alone up to rounding: no biases as a machine of spins.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        [(&self.visible_bias, Axis(1)), (&self.hidden_bias, Axis(0))].into_iter().all(|(bias, axis)| {
+            let (sums, sizes) = (self.weights.sum_axis(axis), self.weights.mapv(f64::abs).sum_axis(axis));
+            let of_units = bias.iter().zip(sums.iter().zip(&sizes));
+            of_units
+                .into_iter()
+                .all(|(b, (sum, size))| (b + 0.5 * sum).abs() <= 1e-9 * (b.abs() + 0.5 * size))
+        })
+    }
+
     /// The training data's mean of each visible unit, where known.
     #[must_use]
     pub fn base_rates(&self) -> Option<&Array1<f64>> {

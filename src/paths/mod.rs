@@ -22,6 +22,7 @@ mod bend;
 pub mod finite;
 pub mod geometric;
 pub mod ising;
+mod lean;
 pub mod pairwise;
 mod population;
 pub mod rbm;
@@ -76,6 +77,20 @@ pub trait Path: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The same path from a reference that nothing leans: every state, or every state of the hidden units, is as likely as any other.
+    /// `None` where this path starts there, on every run, or on ℝᵈ, where there is none.
+    ///
+    /// A reference that was fitted to chains in some of a model's modes has forgotten the others, and so has everything that starts
+    /// from it.
+    fn flat(&self) -> Option<Arc<dyn Path>> {
+        None
+    }
+
+    /// Where the reference comes from, on finite spaces where there is more than one kind of it.
+    fn start(&self) -> Option<Start> {
+        None
+    }
+
     /// Paths for a first look around, where the path's own reference is a mere guess: several widths of it, say.
     fn explorers(&self) -> Vec<Arc<dyn Path>> {
         Vec::new()
@@ -116,11 +131,17 @@ pub trait Path: Send + Sync + fmt::Debug {
     fn reference(&self) -> Option<String> {
         None
     }
+}
 
-    /// Why the reference may serve badly, where the path knows (see the warnings of an estimate).
-    fn base_rates_guessed(&self) -> bool {
-        false
-    }
+/// Where the reference of a path on a finite space comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From nothing: it is flat, and stays so.
+    Flat,
+    /// From pilots, flat until one has run.
+    Open,
+    /// From data, or from base rates that a file stores.
+    Known,
 }
 
 /// Chains of a pilot, where a path does not ask for more.

@@ -91,7 +91,7 @@ fn answers(estimate: &Estimate) -> Vec<Answer> {
         pilots.iter().map(|p| answer(Colour::Quiet, p.rungs, p.log_z, p.std_err)).collect();
     answers.extend(estimate.diagnostics.evidence.iter().filter_map(|other| {
         let colour = match other.direction {
-            Direction::Forward => Colour::Main,
+            Direction::Forward | Direction::Flat => Colour::Main,
             Direction::Reverse => Colour::Other,
             Direction::Bound => return None,
         };

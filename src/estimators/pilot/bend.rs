@@ -23,13 +23,14 @@ pub(super) struct Bent {
     pub runs: usize,
 }
 
-/// The path bent; `None` where it cannot be bent or need not be, or where there is no room for that.
+/// The path bent, in `most` runs or less, or in as many as a replay asks for; `None` where it cannot be bent or need not be, or where there is no room for
+/// that.
 pub(super) fn bend(
     path: &Arc<dyn Path>,
     curve: &Schedule,
-    barrier: f64,
-    pace: f64,
+    (barrier, pace): (f64, f64),
     settings: &Settings,
+    (most, replay): (usize, Option<Option<usize>>),
     stream: Stream,
     phases: &mut Phases<'_>,
 ) -> Result<Option<Bent>> {
@@ -43,9 +44,9 @@ pub(super) fn bend(
         Some(budget) => BENDING * budget as f64 / sweeps,
         None => BENDING * settings.max_time / (pace * sweeps),
     };
-    let most = match settings.replay {
-        Some(decided) => decided.bends,
-        None => Some(room as usize).filter(|room| *room >= LEAST_BENDS),
+    let most = match replay {
+        Some(decided) => decided,
+        None => Some(room as usize).filter(|room| *room >= LEAST_BENDS).map(|room| room.min(most)),
     };
     let Some(most) = most else { return Ok(None) };
     let runs = fit.bend(most)?;

@@ -1,7 +1,9 @@
 //! Pilot runs: they choose schedule, rungs, chains and kernel parameters, and nothing that they see is reported as the answer.
 
 mod bend;
+mod choice;
 mod explore;
+mod series;
 mod variance;
 
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use std::time::Instant;
 
 use ndarray::Array2;
 
-use self::bend::bend;
+use self::choice::{Chosen, choose};
 use self::explore::explore;
-use self::variance::{decay, log_variance, relative_variance, shares, spread};
+use self::series::Series;
+use self::variance::{log_variance, relative_variance, shares, spread};
 use super::annealing::{Annealed, Resampling};
 use super::estimate::{PilotRecord, Role};
 use super::phases::Phases;
@@ -22,7 +25,7 @@ use crate::error::Result;
 use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
 use crate::models::Model;
-use crate::paths::{self, Choices, Move, PILOT_CHAINS, Path, Pilot, Population, Schedule};
+use crate::paths::{self, Choices, Move, PILOT_CHAINS, Path, Population, Schedule, Start};
 
 /// Chains of a pilot, and of each explorer, where the path does not ask for more.
 const CHAINS: usize = PILOT_CHAINS;
@@ -52,6 +55,11 @@ const EVIDENT_VARIANCE: f64 = 1.5;
 const MOST_MORE: f64 = 3.0;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
 const MOST_COORDINATES: usize = 1 << 28;
+/// Rungs that a run from a flat reference may take however few the answer has, and how many times the answer's it may have; what it
+/// costs beyond the second forward run whose place it takes, in walks of all chains.
+const MOST_FLAT_RUNGS: usize = 2048;
+const FLAT_MORE: usize = 3;
+const FLAT_SHARE: f64 = 0.5;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 
@@ -85,6 +93,19 @@ pub struct Plan {
     pub records: Vec<PilotRecord>,
     /// What was settled, for a replay to follow.
     pub decisions: Decisions,
+    /// A run from a flat reference that the answer is to be held against, where it does not start there itself.
+    pub flat: Option<FlatRun>,
+    /// What cross-checks cost, in walks of all chains up the schedule.
+    pub evidence: f64,
+}
+
+/// A run from a flat reference, with pilots of its own.
+#[derive(Debug)]
+pub struct FlatRun {
+    /// Its path.
+    pub path: Arc<dyn Path>,
+    /// Its schedule: as many rungs as it needs, and at most three times the answer's, or 4,096.
+    pub schedule: Schedule,
 }
 
 impl Plan {
@@ -121,7 +142,7 @@ impl Plan {
             let (target, out_of_time) = (settings.target_se, self.decisions.out_of_time);
             warnings.push(Warning::TargetMissed { std_err, target, out_of_time });
         }
-        if self.path.base_rates_guessed() {
+        if self.path.start() == Some(Start::Open) {
             warnings.push(Warning::GuessedBaseRates);
         }
         warnings
@@ -150,106 +171,22 @@ pub fn plan(
 ) -> Result<Plan> {
     settings.check()?;
     phases.role = Role::Pilot;
-    let start = Instant::now();
+    let begin = Instant::now();
     let stream = Stream::new(settings.seed).child(1);
     let choices = Choices { kernel: settings.kernel, reference: settings.reference };
-    let mut path = paths::chosen(model, settings.data.as_ref().map(|data| data.view()), choices)?;
-    let mut curve = first_curve(settings)?;
-    let mut records: Vec<PilotRecord> = Vec::new();
-    let (mut barrier, mut length, mut variance, mut support) = (0.0, 0.0, f64::INFINITY, 1.0);
-    // Runs that bent the path, and pilots before them.
-    let (mut bends, mut before) = (None, 0);
-    let mut pace = 0.0;
-    let mut rungs = FIRST_RUNGS;
-    let most = settings.rungs.unwrap_or(usize::MAX).max(FIRST_RUNGS);
-    let exploring = |first: f64, others: usize| match settings.replay {
-        Some(decided) => decided.exploring.unwrap_or(EXPLORING_RUNGS),
-        None if settings.budget.is_some() => EXPLORING_RUNGS,
-        None => {
-            let left = EXPLORING * settings.max_time - first;
-            let rungs = EXPLORING_RUNGS as f64 * left / (others as f64 * first);
-            rungs.clamp(LEAST_EXPLORING_RUNGS as f64, EXPLORING_RUNGS as f64) as usize
-        }
-    };
-    let explored = explore(path.as_ref(), stream.child(999), &exploring, phases)?;
+    let path = paths::chosen(model, settings.data.as_ref().map(|data| data.view()), choices)?;
+    let explored = explore(path.as_ref(), stream.child(999), &exploring(settings), phases)?;
     let explored_rungs = explored.as_ref().map(|(_, rungs)| *rungs).filter(|rungs| *rungs < EXPLORING_RUNGS);
-    if let Some((explored, _)) = explored {
-        path = explored;
-    }
-    loop {
-        // The first two rounds fit reference and kernel; only a round after them, and after bending, measures what will be run.
-        let longest = records.last().is_some_and(|last| last.rungs == most);
-        let settled = records.len() > 2.max(before) && (variance <= SETTLED || longest);
-        let pilots = path.pilot_chains();
-        let next = (pilots * rungs) as f64;
-        let share = match settings.budget {
-            Some(budget) => (phases.cost.counts.sweeps as f64 + next) / budget as f64,
-            None => (start.elapsed().as_secs_f64() + pace * next) / settings.max_time,
-        };
-        let stop = match settings.replay {
-            Some(decided) => records.len() >= decided.pilots,
-            None => share > SHARE,
-        };
-        if settled || (!records.is_empty() && stop) {
-            break;
-        }
-        let name = format!("pilot {}", records.len() + 1);
-        let schedule = curve.with_rungs(rungs);
-        let stream = stream.child(records.len() as u64);
-        let population = Population::from_reference(path.as_ref(), pilots, stream);
-        let resampling = resampling(path.as_ref(), stream.child(u64::MAX));
-        let run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
-        pace = phases.last_seconds() / (pilots * rungs) as f64;
-
-        barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
-        support = run.support.max(1.0 / pilots as f64);
-        variance = spread(&run, support);
-        let shares = shares(&run.rungs);
-        if settings.schedule == ScheduleChoice::EqualBarrier {
-            length = shares.iter().sum();
-            curve = schedule.equal_barrier(&shares, rungs);
-        } else {
-            length = rungs as f64 * shares.iter().copied().fold(0.0, f64::max);
-        }
-        let record = PilotRecord {
-            chains: pilots,
-            rungs,
-            log_z: path.log_z_reference() + run.weights.log_mean(),
-            std_err: run.families.std_err(),
-            effective_sample_size: run.families.effective_sample_size(),
-            log_weight_variance: variance,
-            barrier,
-        };
-        phases.monitor.note(&format!(
-            "{name}: {rungs} rungs, log Z = {:.2} ± {:.2}, ESS {:.0} of {pilots}, barrier {barrier:.1}",
-            record.log_z, record.std_err, record.effective_sample_size
-        ));
-        records.push(record);
-        let picks = fairly_weighted(&run.weights, stream.child(1_000 + records.len() as u64));
-        let states = run.population.pick(&picks);
-        if let Some(tuned) = path.tuned(&Pilot { rungs: &run.steps, states: states.view() }) {
-            path = tuned;
-        }
-        if variance > SETTLED || records.len() > 2 {
-            rungs = (2 * rungs).min(most);
-        }
-        if records.len() == 2 {
-            let bent = bend(&path, &curve, barrier, pace, settings, stream.child(998), phases)?;
-            if let Some(bent) = bent {
-                path = bent.path;
-                if settings.schedule == ScheduleChoice::EqualBarrier {
-                    curve = bent.schedule;
-                }
-                (bends, before) = (Some(bent.runs), records.len());
-            }
-        }
-    }
-
-    let last = records.last().expect("the first pilot always runs");
-    let wanted_error = settings.target_se;
+    let path = explored.map_or(path, |(explored, _)| explored);
     let Rounds { answer, evidence, resampled } = rounds(path.as_ref());
-    let rungs_for =
-        |aimed: f64| last.rungs as f64 * (variance / aimed).max(1.0).powf(1.0 / decay(&records[before..]));
+    let checked = evidence > 0.0;
+    let Chosen { answer: series, check, pilots: (pilots, bends), flat } =
+        choose(path, checked, (settings, begin, stream), phases)?;
+    let check = check.filter(|_| checked);
+    let evidence = if check.is_some() { evidence + FLAT_SHARE } else { evidence };
+    let Series { barrier, length, support, pace, .. } = series;
+    let wanted_error = settings.target_se;
+    let rungs_for = |aimed: f64| series.rungs_for(aimed);
     let frugal = resampled && rungs_for(AIMED_VARIANCE) > MANY_RUNGS;
     let aimed = if frugal { FRUGAL_VARIANCE } else { AIMED_VARIANCE };
     let usual = ((REPORTED_CHAINS as f64 / support) as usize).next_multiple_of(64);
@@ -260,12 +197,12 @@ pub fn plan(
     // Steps of single chains that the reported round may take.
     let steps = match settings.budget {
         Some(budget) => left(budget as f64, phases.cost.counts.sweeps as f64) / answer,
-        None => left(settings.max_time, start.elapsed().as_secs_f64()) / (pace * (answer + evidence)),
+        None => left(settings.max_time, begin.elapsed().as_secs_f64()) / (pace * (answer + evidence)),
     };
     // Chains beyond the usual number are worth having only with enough rungs for each, and no budget must be spent on more than
     // have enough.
     let enough = rungs_for(aimed);
-    let room = ((steps / enough.max(1.0)) as usize).min(MOST_COORDINATES / path.space().dim.max(1));
+    let room = ((steps / enough.max(1.0)) as usize).min(MOST_COORDINATES / series.path.space().dim.max(1));
     let hurried = steps < (usual * LEAST_RUNGS) as f64;
     let fewest = if settings.budget.is_some() || hurried { LEAST_CHAINS } else { usual };
     let out_of_room = settings.chains.is_none() && chains > room.max(fewest);
@@ -276,7 +213,7 @@ pub fn plan(
     let affordable = (steps / chains as f64).max(1.0);
     let given = matches!(settings.schedule, ScheduleChoice::Given(_));
     let rungs = if given {
-        curve.rungs()
+        series.curve.rungs()
     } else {
         settings.rungs.unwrap_or_else(|| match settings.budget {
             Some(_) => affordable as usize,
@@ -284,7 +221,6 @@ pub fn plan(
         })
     };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
-    let pilots = records.len();
     let decisions = settings.replay.unwrap_or(Decisions {
         pilots,
         chains,
@@ -293,12 +229,35 @@ pub fn plan(
         trial: None,
         exploring: explored_rungs,
         bends,
+        flat,
         out_of_time,
     });
     let Decisions { chains, rungs, .. } = decisions;
-    let schedule = if given { curve } else { reported_schedule(settings, &curve, rungs) };
+    let schedule_of = |curve: Schedule, rungs| {
+        if given { curve } else { reported_schedule(settings, &curve, rungs) }
+    };
+    let flat = check.map(|flat| {
+        let most = (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS);
+        let rungs = (flat.needed().ceil() as usize).clamp(rungs, most);
+        FlatRun { schedule: schedule_of(flat.curve, rungs), path: flat.path }
+    });
+    let Series { path, curve, records, .. } = series;
+    let schedule = schedule_of(curve, rungs);
     phases.role = Role::Answer;
-    Ok(Plan { path, schedule, chains, resampled, barrier, length, records, decisions })
+    Ok(Plan { path, schedule, chains, resampled, barrier, length, records, decisions, flat, evidence })
+}
+
+/// Rungs of exploration, from the seconds that the first run took and how many others there are.
+fn exploring(settings: &Settings) -> impl Fn(f64, usize) -> usize {
+    move |first, others| match settings.replay {
+        Some(decided) => decided.exploring.unwrap_or(EXPLORING_RUNGS),
+        None if settings.budget.is_some() => EXPLORING_RUNGS,
+        None => {
+            let left = EXPLORING * settings.max_time - first;
+            let rungs = EXPLORING_RUNGS as f64 * left / (others as f64 * first);
+            rungs.clamp(LEAST_EXPLORING_RUNGS as f64, EXPLORING_RUNGS as f64) as usize
+        }
+    }
 }
 
 /// A schedule for `path`, another one than the plan's to the same model: one pilot walks the plan's, and says where rungs are needed

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 
 use self::sweep::{Couplings, Fields, GROUP, Interaction, Row, Sums};
-use super::{Counts, Ensemble, Move, Path, Pilot, StepStats, sibling, sibling_mut};
+use super::lean::{FLAT, towards_flat};
+use super::{Counts, Ensemble, Move, Path, Pilot, Start, StepStats, sibling, sibling_mut};
 use crate::error::Result;
 use crate::math::simd::Lanes;
 use crate::math::{Stream, log_sum_exp};
@@ -15,15 +16,17 @@ mod sweep;
 
 /// log f_β(x) = β Σ_{i<j} Jᵢⱼ k(xᵢ, xⱼ) + Σᵢ [(1−β) g⁰ᵢ(xᵢ) + β gᵢ(xᵢ)] with k(x, y) = xy (Boltzmann) or δ(x, y) (Potts).
 ///
-/// At β = 0 coordinates are independent: log Z₀ = Σᵢ log Σₛ exp g⁰ᵢ(s). g⁰ is the log of smoothed marginals, from data or a
-/// pilot; without either, it is the model's own field g. The kernel is a sweep of single-site Gibbs updates in the order of the
+/// At β = 0 coordinates are independent: log Z₀ = Σᵢ log Σₛ exp g⁰ᵢ(s). g⁰ is the log of smoothed marginals of data, or of pilot
+/// chains and then drawn [towards flat](super::lean) where these are in several modes; without either it is 0, and every state as
+/// likely as any other. So it is, whatever chains did, where the model is *even*: where a global flip of all bits or spins, or any
+/// permutation of all Potts states, leaves E alone. The kernel is a sweep of single-site Gibbs updates in the order of the
 /// sites; its reversal sweeps the other way. What pulls at a site is added up in f64 when it is visited, for 32 chains at once:
 /// nothing is carried from sweep to sweep but the states. The uniform numbers have 31 bits, so a value less likely than 2⁻³² is
 /// never drawn.
 #[derive(Debug)]
 pub struct PairwisePath {
     shared: Arc<Shared>,
-    fitted_to_data: bool,
+    start: Start,
 }
 
 #[derive(Clone, Debug)]
@@ -36,34 +39,47 @@ struct Shared {
     reference: Array2<f64>,
 }
 
+impl PairwisePath {
+    /// The same path from another reference.
+    fn with(&self, reference: Array2<f64>, start: Start) -> Arc<dyn Path> {
+        let shared = Shared { reference, ..(*self.shared).clone() };
+        Arc::new(Self { shared: Arc::new(shared), start })
+    }
+}
+
 /// The vectorised path for a Boltzmann machine or a Potts model.
 pub(super) fn for_model(
     model: &Arc<dyn Model>,
     data: Option<ArrayView2<'_, f64>>,
 ) -> Option<Result<Arc<dyn Path>>> {
-    let (couplings, target) = if let Some(model) = downcast::<Boltzmann>(model) {
+    let (couplings, target, is_even) = if let Some(model) = downcast::<Boltzmann>(model) {
         let values = model.space().values().expect("bits and spins are finite");
         let fields = model.fields();
         let mut target = Array2::from_shape_fn((fields.len(), 2), |(i, s)| fields[i] * values[s]);
         // A constant is a field that is the same for both values of one unit.
         target.row_mut(0).map_inplace(|field| *field -= model.offset());
-        (Couplings::new(Interaction::Product, fields.len(), model.edges()), target)
+        (Couplings::new(Interaction::Product, fields.len(), model.edges()), target, model.is_even())
     } else {
         let model = downcast::<Potts>(model)?;
         let target = model.fields().as_standard_layout().into_owned();
-        (Couplings::new(Interaction::Delta, target.nrows(), model.edges()), target)
+        (Couplings::new(Interaction::Delta, target.nrows(), model.edges()), target, model.is_even())
     };
     let space = model.space();
     let values = space.values().expect("both kinds of model are finite");
+    let start = match data {
+        Some(_) => Start::Known,
+        None if is_even => Start::Flat,
+        None => Start::Open,
+    };
     let reference = data.map(|data| log_marginals(&values, data));
     let shared = Shared {
         values,
         couplings: Arc::new(couplings),
-        reference: reference.unwrap_or_else(|| target.clone()),
+        reference: reference.unwrap_or_else(|| Array2::zeros(target.dim())),
         target,
         space,
     };
-    Some(Ok(Arc::new(PairwisePath { shared: Arc::new(shared), fitted_to_data: data.is_some() })))
+    Some(Ok(Arc::new(PairwisePath { shared: Arc::new(shared), start })))
 }
 
 /// Logs of the marginals of rows of states, with one observation spread over all values so that none is −∞.
@@ -106,12 +122,22 @@ impl Path for PairwisePath {
     }
 
     fn tuned(&self, pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
-        if self.fitted_to_data {
+        if self.start != Start::Open {
             return None;
         }
-        let reference = log_marginals(&self.shared.values, pilot.states);
-        let shared = Shared { reference, ..(*self.shared).clone() };
-        Some(Arc::new(Self { shared: Arc::new(shared), fitted_to_data: false }))
+        let values = &self.shared.values;
+        let reference = towards_flat(log_marginals(values, pilot.states), values, pilot.states);
+        Some(self.with(reference, Start::Open))
+    }
+
+    fn flat(&self) -> Option<Arc<dyn Path>> {
+        let leans = |row: ArrayView1<'_, f64>| row.iter().any(|g| (g - row[0]).abs() > FLAT);
+        let is_flat = self.start != Start::Open && !self.shared.reference.rows().into_iter().any(leans);
+        (!is_flat).then(|| self.with(Array2::zeros(self.shared.reference.dim()), Start::Flat))
+    }
+
+    fn start(&self) -> Option<Start> {
+        Some(self.start)
     }
 
     fn kernel(&self) -> String {

@@ -112,9 +112,9 @@ impl RbmBlock {
                     simd::draw_quads(&mut self.lanes, beta as f32, &self.input, &bias, rows.row_mut(chain));
                 }
                 States::Real(rows) => {
-                    for ((u, input), bias) in rows.row_mut(chain).iter_mut().zip(&self.input).zip(&bias) {
+                    for (u, input) in rows.row_mut(chain).iter_mut().zip(&self.input) {
                         let noise: f32 = StandardNormal.sample(&mut self.generator);
-                        *u = bias + beta as f32 * input + noise;
+                        *u = beta as f32 * input + noise;
                     }
                 }
             }
@@ -144,10 +144,8 @@ impl RbmBlock {
             }
             (States::Real(rows), Inward::Dense(weights)) => {
                 products::multiply(rows.view(), weights.view(), self.activations.view_mut());
-                for (chain, mut row) in self.activations.rows_mut().into_iter().enumerate() {
+                for mut row in self.activations.rows_mut() {
                     row.iter_mut().zip(&parameters.hidden_bias).for_each(|(a, c)| *a += c);
-                    let state = rows.row(chain).to_slice().expect("rows of a whole array are contiguous");
-                    self.tilts[chain] = simd::dot(state, &parameters.tilt) + parameters.tilt_offset;
                 }
             }
             _ => unreachable!("weights are made for the units' kind"),
@@ -236,6 +234,7 @@ impl Ensemble for RbmBlock {
 
     fn log_density(&mut self, betas: &[f64], mut out: ArrayViewMut2<'_, f64>) {
         self.project();
+        let mut room = Vec::new();
         // By one kind of weights and then by the other, whichever are at hand first.
         let first = self.is_coarse;
         for is_coarse in [first, !first] {
@@ -248,7 +247,8 @@ impl Ensemble for RbmBlock {
                 for &k in &columns {
                     let beta = betas[k];
                     let linear = self.linear(chain, beta, &Bend::basis(beta));
-                    out[(chain, k)] = base + linear + simd::sum_softplus(beta as f32, activations);
+                    let pulls = pulls(&self.parameters, activations, beta, &mut room);
+                    out[(chain, k)] = base + linear + simd::sum_softplus(beta as f32, pulls);
                 }
             }
         }
@@ -268,6 +268,16 @@ impl Ensemble for RbmBlock {
             return;
         }
         self.prepare(from);
+        if self.parameters.is_gaussian() {
+            let mut room = Vec::new();
+            for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
+                let mut sum = |beta| {
+                    simd::sum_softplus(beta as f32, pulls(&self.parameters, activations, beta, &mut room))
+                };
+                *value = sum(to) - sum(from);
+            }
+            return;
+        }
         for (value, activations) in out.iter_mut().zip(self.activation_rows()) {
             *value = simd::softplus_difference(from, to, activations);
         }
@@ -277,6 +287,13 @@ impl Ensemble for RbmBlock {
     fn derivatives(&mut self, beta: f64, first: &mut [f64], second: &mut [f64]) {
         self.prepare(beta);
         self.project();
+        if self.parameters.is_gaussian() {
+            for (chain, activations) in self.activation_rows().enumerate() {
+                (first[chain], second[chain]) =
+                    slopes_of_real(activations, &self.parameters.hidden_bias, beta);
+            }
+            return;
+        }
         let [slopes, curvatures] = Bend::basis_derivatives(beta);
         for (chain, activations) in self.activation_rows().enumerate() {
             let (slope, curvature) = simd::softplus_derivatives(beta as f32, activations);
@@ -287,10 +304,12 @@ impl Ensemble for RbmBlock {
 
     fn step(&mut self, beta: f64, _movement: Move) -> StepStats {
         self.prepare(beta);
+        let mut room = Vec::new();
         for chain in 0..self.tilts.len() {
             let activations = self.activations.row(chain);
             let activations = activations.to_slice().expect("rows of a whole array are contiguous");
-            simd::draw_quads(&mut self.lanes, beta as f32, activations, &[], self.hidden.row_mut(chain));
+            let pulls = pulls(&self.parameters, activations, beta, &mut room);
+            simd::draw_quads(&mut self.lanes, beta as f32, pulls, &[], self.hidden.row_mut(chain));
         }
         self.draw_visible(beta);
         self.refresh(beta);
@@ -362,6 +381,35 @@ impl Ensemble for RbmBlock {
     fn counts(&self) -> Counts {
         self.counts
     }
+}
+
+/// What, times β, pulls at the hidden units of a chain: a, and a − (1 − β) c where units are real, whose biases grow as β².
+fn pulls<'a>(
+    parameters: &Parameters,
+    activations: &'a [f32],
+    beta: f64,
+    room: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    if !parameters.is_gaussian() {
+        return activations;
+    }
+    let less = (1.0 - beta) as f32;
+    room.clear();
+    room.extend(activations.iter().zip(&parameters.hidden_bias).map(|(a, c)| a - less * c));
+    room
+}
+
+/// The first two derivatives of Σ softplus(β a − (β − β²) c) in β.
+fn slopes_of_real(activations: &[f32], bias: &[f32], beta: f64) -> (f64, f64) {
+    let (mut first, mut second) = (0.0, 0.0);
+    for (&a, &c) in activations.iter().zip(bias) {
+        let (a, c) = (f64::from(a), f64::from(c));
+        let slope = a - (1.0 - 2.0 * beta) * c;
+        let on = 1.0 / (1.0 + (-beta * (a - (1.0 - beta) * c)).exp());
+        first += on * slope;
+        second += on * (1.0 - on) * slope * slope + 2.0 * on * c;
+    }
+    (first, second)
 }
 
 pub(super) fn swap_rows(a: &mut Array2<f32>, b: &mut Array2<f32>, row: usize) {

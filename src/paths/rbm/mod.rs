@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::{BLOCK, Bend, Ensemble, Path, Pilot};
+use super::lean::{FLAT, towards_flat};
+use super::{BLOCK, Bend, Ensemble, Path, Pilot, Start};
 use crate::error::{Error, Result};
 use crate::math::Stream;
 use crate::math::bits::BitMatrix;
@@ -20,12 +21,19 @@ pub(super) use bridge::Bridge;
 
 /// log f_β(v) = (1−β) r₀(v) + β r₁(v) + Σⱼ softplus(β aⱼ), a = c + vW (Salakhutdinov & Murray 2008, doi:10.1145/1390156.1390266).
 ///
-/// For Bernoulli visible units r₀ = b⁰·v and r₁ = b·v; for Gaussian ones r₀ = −Σ(v−b⁰)²/2σ² and r₁ likewise with b. At β = 0 the
-/// visible units are independent, so log Z₀ = Σ softplus(b⁰) + H log 2, or ½ Σ log 2πσ² + H log 2. It is the geometric path on
-/// (v, h) with h summed out. a does not depend on β: it is computed once a step and serves both neighbouring densities and the
-/// next Gibbs step, so a step takes two matrix products; those with bits are sums of tabulated rows in fixed point
-/// ([`BitMatrix`]). Pre-activations are f32, everything that is summed is f64. Gaussian units are held as u = (v − b⁰)/σ with b⁰W
-/// folded into c, so that no large numbers cancel.
+/// For Bernoulli visible units r₀ = b⁰·v and r₁ = b·v. At β = 0 they are independent, so log Z₀ = Σ softplus(b⁰) + H log 2. It is the
+/// geometric path on (v, h) with h summed out. b⁰ are the log-odds of base rates, of data's means, or of what pilot chains did, and
+/// then drawn [towards flat](super::lean) where these are in several modes. The reference of an even machine is flat whatever they did.
+///
+/// Gaussian units are held as u = (v − b)/σ with bW̃ folded into c, so that no large numbers cancel. Their path is
+/// log f_β = −|u|²/2 + Σⱼ softplus(β² cⱼ + β (uσW̃)ⱼ): the hidden units are distributed as the model has them to the power β², since
+/// log p(h) = c·h + |σW̃h|²/2 + const, and u around βσW̃h. So every hidden state is as likely as any other at β = 0, where
+/// log Z₀ = ½ Σ log 2πσ² + H log 2, and clusters part along the path, none of them first: nothing is fitted. (Biases that grow as β
+/// would favour hidden units that are off until the couplings, which grow as β², catch up with them.)
+///
+/// a does not depend on β: it is computed once a step and serves both neighbouring densities and the next Gibbs step, so a step takes
+/// two matrix products; those with bits are sums of tabulated rows in fixed point ([`BitMatrix`]). Pre-activations are f32,
+/// everything that is summed is f64.
 ///
 /// Below β = 1 the path of a Bernoulli machine is that of the machine with W rounded to a step of about 2⁻¹⁶ of the largest
 /// activation: products of bits are then twice as fast. That is a valid path of its own, kernels and densities alike, whose last
@@ -38,13 +46,7 @@ pub(super) use bridge::Bridge;
 #[derive(Debug)]
 pub struct RbmPath {
     parameters: Arc<Parameters>,
-    base_rates: BaseRates,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BaseRates {
-    Known,
-    Guessed,
+    start: Start,
 }
 
 #[derive(Clone, Debug)]
@@ -102,9 +104,8 @@ struct Parameters {
     /// b and b⁰.
     target_bias: Array1<f64>,
     reference_bias: Array1<f64>,
-    /// r₁(v) − r₀(v) = tilt·(stored state) + tilt_offset.
+    /// r₁(v) − r₀(v) = tilt·v for bits, nothing for u.
     tilt: Vec<f64>,
-    tilt_offset: f64,
     /// What bends the visible biases of bits, and whether it is anything.
     bend: Bend,
     is_bent: bool,
@@ -128,7 +129,7 @@ pub(super) fn for_model(
         let reach = weights.mapv(f64::abs).sum_axis(Axis(1)) + 3.0;
         let folded = rbm.hidden_bias() + &rbm.visible_bias().dot(rbm.scaled_weights());
         let scale = rounding::scale(weights.view(), &folded, &reach);
-        (Box::new(move || RbmPath::gaussian(rbm, data)), scale)
+        (Box::new(move || RbmPath::gaussian(rbm)), scale)
     };
     if rounding::in_f64(scale) > rounding::MOST {
         let reason = format!(
@@ -151,10 +152,11 @@ impl RbmPath {
     /// The path of a Bernoulli RBM. `data` (rows in the machine's units) gives b⁰ = log-odds of its means.
     #[must_use]
     pub fn bernoulli(rbm: Arc<Rbm>, data: Option<ArrayView2<'_, f64>>) -> Self {
-        let (reference_bias, base_rates) = match (data, rbm.base_rates()) {
-            (Some(data), _) => (log_odds(rbm.to_bits(data).view()), BaseRates::Known),
-            (None, Some(rates)) => (rates.mapv(|rate| logit(rate.clamp(1e-3, 1.0 - 1e-3))), BaseRates::Known),
-            (None, None) => (Array1::zeros(rbm.visible()), BaseRates::Guessed),
+        let (reference_bias, start) = match (data, rbm.base_rates()) {
+            (Some(data), _) => (log_odds(rbm.to_bits(data).view()), Start::Known),
+            (None, Some(rates)) => (rates.mapv(|rate| logit(rate.clamp(1e-3, 1.0 - 1e-3))), Start::Known),
+            (None, None) if rbm.is_even() => (Array1::zeros(rbm.visible()), Start::Flat),
+            (None, None) => (Array1::zeros(rbm.visible()), Start::Open),
         };
         let parameters = Parameters {
             weights: Arc::new(Weights {
@@ -168,19 +170,16 @@ impl RbmPath {
             visible: Visible::Bernoulli(rbm),
             reference_bias: Array1::zeros(0),
             tilt: Vec::new(),
-            tilt_offset: 0.0,
             bend: Bend::none(reference_bias.len()),
             is_bent: false,
         };
-        Self { parameters: Arc::new(parameters.with_reference(reference_bias)), base_rates }
+        Self { parameters: Arc::new(parameters.with_reference(reference_bias)), start }
     }
 
-    /// The path of a Gaussian–Bernoulli RBM. `data` gives b⁰ = its means.
+    /// The path of a Gaussian–Bernoulli RBM.
     #[must_use]
-    pub fn gaussian(rbm: Arc<GaussianRbm>, data: Option<ArrayView2<'_, f64>>) -> Self {
-        let known = data.and_then(|data| data.mean_axis(Axis(0)));
-        let base_rates = if known.is_some() { BaseRates::Known } else { BaseRates::Guessed };
-        let reference_bias = known.unwrap_or_else(|| rbm.visible_bias().clone());
+    pub fn gaussian(rbm: Arc<GaussianRbm>) -> Self {
+        let reference_bias = rbm.visible_bias().clone();
         let weights = whitened(&rbm);
         let parameters = Parameters {
             weights: Arc::new(Weights {
@@ -194,16 +193,15 @@ impl RbmPath {
             visible: Visible::Gaussian(rbm),
             reference_bias: Array1::zeros(0),
             tilt: Vec::new(),
-            tilt_offset: 0.0,
             bend: Bend::none(0),
             is_bent: false,
         };
-        Self { parameters: Arc::new(parameters.with_reference(reference_bias)), base_rates }
+        Self { parameters: Arc::new(parameters.with_reference(reference_bias)), start: Start::Flat }
     }
 
     /// The same path with other parameters.
     fn with(&self, parameters: Parameters) -> Arc<dyn Path> {
-        Arc::new(Self { parameters: Arc::new(parameters), base_rates: self.base_rates })
+        Arc::new(Self { parameters: Arc::new(parameters), start: self.start })
     }
 }
 
@@ -219,16 +217,9 @@ fn log_odds(bits: ArrayView2<'_, f64>) -> Array1<f64> {
 
 impl Parameters {
     fn with_reference(mut self, reference_bias: Array1<f64>) -> Self {
-        let difference = &self.target_bias - &reference_bias;
         match &self.visible {
-            Visible::Bernoulli(_) => {
-                self.tilt = difference.to_vec();
-                self.tilt_offset = 0.0;
-            }
+            Visible::Bernoulli(_) => self.tilt = (&self.target_bias - &reference_bias).to_vec(),
             Visible::Gaussian(rbm) => {
-                let tilt = difference / rbm.sigma();
-                self.tilt_offset = -0.5 * tilt.mapv(|d| d * d).sum();
-                self.tilt = tilt.to_vec();
                 let folded = rbm.hidden_bias() + &reference_bias.dot(rbm.scaled_weights());
                 self.hidden_bias = folded.iter().map(|&c| c as f32).collect();
             }
@@ -237,23 +228,22 @@ impl Parameters {
         self
     }
 
+    fn is_gaussian(&self) -> bool {
+        matches!(self.visible, Visible::Gaussian(_))
+    }
+
     /// The coarse weights, where f_β goes by them.
     fn coarse_at(&self, beta: f64) -> Option<&Coarse> {
         self.coarse.as_deref().filter(|_| beta < 1.0)
     }
 
-    /// What is added to βhWᵀ: (1−β) b⁰ + β b and what bends it for bits, β (b − b⁰)/σ for u.
+    /// What is added to βhWᵀ for bits: (1−β) b⁰ + β b and what bends it.
     fn bias_at(&self, beta: f64) -> Vec<f32> {
-        match &self.visible {
-            Visible::Bernoulli(_) => {
-                let mut bias = (1.0 - beta) * &self.reference_bias + beta * &self.target_bias;
-                if self.is_bent {
-                    bias += &self.bend.at(beta);
-                }
-                bias.iter().map(|&b| b as f32).collect()
-            }
-            Visible::Gaussian(_) => self.tilt.iter().map(|tilt| (beta * tilt) as f32).collect(),
+        let mut bias = (1.0 - beta) * &self.reference_bias + beta * &self.target_bias;
+        if self.is_bent {
+            bias += &self.bend.at(beta);
         }
+        bias.iter().map(|&b| b as f32).collect()
     }
 }
 
@@ -291,18 +281,37 @@ impl Path for RbmPath {
     }
 
     fn tuned(&self, pilot: &Pilot<'_>) -> Option<Arc<dyn Path>> {
-        if self.base_rates == BaseRates::Known {
+        let Visible::Bernoulli(rbm) = &self.parameters.visible else { return None };
+        if self.start != Start::Open {
             return None;
         }
-        let reference_bias = match &self.parameters.visible {
-            Visible::Bernoulli(rbm) => log_odds(rbm.to_bits(pilot.states).view()),
-            Visible::Gaussian(..) => pilot.states.mean_axis(Axis(0))?,
-        };
+        let bits = rbm.to_bits(pilot.states);
+        let odds = log_odds(bits.view());
+        let lean = Array2::from_shape_fn((odds.len(), 2), |(i, bit)| odds[i] * (bit as f64 - 0.5));
+        let lean = towards_flat(lean, &[0.0, 1.0], bits.view());
+        let reference_bias = &lean.column(1) - &lean.column(0);
         Some(self.with((*self.parameters).clone().with_reference(reference_bias)))
     }
 
+    fn flat(&self) -> Option<Arc<dyn Path>> {
+        let leans = self.parameters.reference_bias.iter().any(|bias| bias.abs() > FLAT);
+        if self.start == Start::Flat || (self.start == Start::Known && !leans) {
+            return None;
+        }
+        let bits = self.parameters.reference_bias.len();
+        let parameters = Parameters { bend: Bend::none(bits), is_bent: false, ..(*self.parameters).clone() };
+        let parameters = parameters.with_reference(Array1::zeros(bits));
+        Some(Arc::new(Self { parameters: Arc::new(parameters), start: Start::Flat }))
+    }
+
+    fn start(&self) -> Option<Start> {
+        Some(self.start)
+    }
+
+    /// Not of an even machine: its means are a half all the way, and chains that left them for one of two modes would bend it.
     fn bend(&self) -> Option<&Bend> {
-        matches!(self.parameters.visible, Visible::Bernoulli(_)).then_some(&self.parameters.bend)
+        matches!(&self.parameters.visible, Visible::Bernoulli(rbm) if !rbm.is_even())
+            .then_some(&self.parameters.bend)
     }
 
     fn bent(&self, bend: Bend) -> Option<Arc<dyn Path>> {
@@ -332,9 +341,5 @@ impl Path for RbmPath {
 
     fn kernel(&self) -> String {
         "block Gibbs".into()
-    }
-
-    fn base_rates_guessed(&self) -> bool {
-        self.base_rates == BaseRates::Guessed
     }
 }
