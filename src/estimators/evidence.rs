@@ -106,14 +106,19 @@ pub(crate) fn gather(
     }
 
     let (population, starts, below) = tops(model, plan, ends, (chains, rungs), stream, phases)?;
-    let down = phases.reverse("reverse run", population, schedule, resampling(12))?;
+    let found = match population {
+        Some(population) => {
+            let down = phases.reverse("reverse run", population, schedule, resampling(12))?;
+            plan.downward(&down, &second)
+        }
+        None => (f64::NEG_INFINITY, f64::INFINITY),
+    };
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
         walk: (Direction::Reverse, rungs),
-        found: plan.downward(&down, &second),
+        found,
         below,
     });
-    drop(down);
     answers.extend(integral(model, settings, phases)?);
     let data = settings.data.as_ref().map(|data| data.view());
     answers.extend(floor(model, data, visited.view(), phases)?);
@@ -137,8 +142,8 @@ fn integral(model: &Arc<dyn Model>, settings: &Settings, phases: &mut Phases<'_>
     }))
 }
 
-/// Chains at β = 1 for a reverse run, from `ends` of the second run where they serve; what they are; and how far below the estimate
-/// their answer may lie.
+/// Chains at β = 1 for a reverse run, from `ends` of the second run where they serve, if there are any where the model has mass; what
+/// they are; and how far below the estimate their answer may lie.
 fn tops(
     model: &Arc<dyn Model>,
     plan: &Plan,
@@ -146,11 +151,11 @@ fn tops(
     (chains, rungs): (usize, usize),
     stream: Stream,
     phases: &mut Phases<'_>,
-) -> Result<(Population, &'static str, f64)> {
+) -> Result<(Option<Population>, &'static str, f64)> {
     if let Some(sampler) = model.sampler() {
         let states = sampler.sample(chains, &mut stream.child(2).generator());
         let population = Population::adopt(plan.path.as_ref(), states.view(), stream.child(4))?;
-        return Ok((population, "exact draws", LIMIT));
+        return Ok((Some(population), "exact draws", LIMIT));
     }
     let finer = plan.path.finer();
     let path = finer.as_deref().unwrap_or(plan.path.as_ref());
@@ -161,6 +166,9 @@ fn tops(
         } else {
             (overcooled(path, chains, rungs, stream.child(4)), "overcooled chains", f64::INFINITY)
         };
+        if !start_again(&mut population) {
+            return Ok(((None, starts, below), population.counts()));
+        }
         // Copies of one chain must part, and overcooled chains come back to β = 1, before they count: for the most part a hair
         // below it, where a path may be cheaper.
         for step in 0..steps {
@@ -169,8 +177,21 @@ fn tops(
             monitor.advance(1);
         }
         // The reverse run goes on with this population, and counts what it did here.
-        Ok(((population, starts, below), Counts::default()))
+        Ok(((Some(population), starts, below), Counts::default()))
     })
+}
+
+/// Chains that stand where the model has no mass, from where no walk down starts, become copies of others; the answer is whether there
+/// are others.
+fn start_again(population: &mut Population) -> bool {
+    let densities = population.log_density(&[1.0]);
+    let allowed: Vec<usize> =
+        (0..population.chains()).filter(|&chain| densities[[chain, 0]] > f64::NEG_INFINITY).collect();
+    if !allowed.is_empty() && allowed.len() < population.chains() {
+        let picks: Vec<usize> = allowed.iter().copied().cycle().take(population.chains()).collect();
+        population.resample(&picks);
+    }
+    !allowed.is_empty()
 }
 
 /// Chains taken from the reference to β = 2 in a hurry and back to 1.
@@ -228,6 +249,10 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
         if other.direction == Direction::Bound {
             let by = other.log_z - log_z;
             (!other.agrees).then_some(Warning::BelowBound { bound: other.log_z, by })
+        } else if !other.log_z.is_finite() {
+            Some(Warning::NoEvidence {
+                reason: format!("no chain of {source} came to a state of finite energy"),
+            })
         } else if !other.agrees {
             let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })

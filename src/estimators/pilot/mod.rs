@@ -52,6 +52,10 @@ const EVIDENT_VARIANCE: f64 = 1.5;
 const MOST_MORE: f64 = 3.0;
 /// Coordinates that all chains together may have: a few GiB in the widest layouts.
 const MOST_COORDINATES: usize = 1 << 28;
+/// Chains that a reference is fitted to at least, and the share of them that must have started where the model has mass for their
+/// weights to say how.
+const LEAST_STANDING: usize = 16;
+const FEW_STARTS: f64 = 0.1;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 
@@ -198,7 +202,7 @@ pub fn plan(
         let stream = stream.child(records.len() as u64);
         let population = Population::from_reference(path.as_ref(), pilots, stream);
         let resampling = resampling(path.as_ref(), stream.child(u64::MAX));
-        let run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
+        let mut run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
         pace = phases.last_seconds() / (pilots * rungs) as f64;
 
         barrier = run.rungs.iter().map(|rung| rung.discrepancy).sum();
@@ -225,7 +229,9 @@ pub fn plan(
             record.log_z, record.std_err, record.effective_sample_size
         ));
         records.push(record);
-        let picks = fairly_weighted(&run.weights, stream.child(1_000 + records.len() as u64));
+        let ends = || run.population.log_density(&[1.0]).into_raw_vec_and_offset().0;
+        let weights = standing(run.weights.log().to_vec(), ends);
+        let picks = fairly_weighted(&weights, stream.child(1_000 + records.len() as u64));
         let states = run.population.pick(&picks);
         if let Some(tuned) = path.tuned(&Pilot { rungs: &run.steps, states: states.view() }) {
             path = tuned;
@@ -361,11 +367,28 @@ pub(crate) fn equally_weighted(run: &Annealed, count: usize, stream: Stream) -> 
     run.population.pick(&systematic(&run.weights.normalised(), count, stream))
 }
 
+/// The weights that a reference is fitted by: those of a walk, or where walls of the model left few of these, equal ones for all
+/// chains that have come to where it allows them, given the log-densities at which chains ended.
+fn standing(log_weights: Vec<f64>, densities: impl FnOnce() -> Vec<f64>) -> LogWeights {
+    let weighted = log_weights.iter().filter(|weight| weight.is_finite()).count();
+    if weighted as f64 >= FEW_STARTS * log_weights.len() as f64 {
+        return LogWeights::new(log_weights);
+    }
+    let equal = |density: f64| if density == f64::NEG_INFINITY { density } else { 0.0 };
+    LogWeights::new(densities().into_iter().map(equal).collect())
+}
+
 /// Indices drawn in proportion to the weights raised to the largest power ≤ 1 that leaves an ESS of half of them: what is fitted to
 /// a few heavy chains is fitted to their modes only. (With a quarter, one reference in twenty on a 16-dimensional product of double
 /// wells lost a mode of a seventh of the mass.)
+///
+/// No index where hardly a chain stands where the model allows it: nothing can be fitted to so few.
 fn fairly_weighted(weights: &LogWeights, stream: Stream) -> Vec<usize> {
-    let least = 0.5 * weights.len() as f64;
+    let positive = weights.log().iter().filter(|weight| weight.is_finite()).count();
+    if positive < LEAST_STANDING {
+        return Vec::new();
+    }
+    let least = 0.5 * positive as f64;
     let at = |power: f64| LogWeights::new(weights.log().iter().map(|w| (power * w).max(-1e300)).collect());
     let power = if at(1.0).effective_sample_size() >= least {
         1.0
