@@ -149,7 +149,7 @@ impl Estimator for Sandwich {
             drop(second);
             let down = descend_settled(&forward.plan, &starts, stream.child(4), &mut phases)?;
             let analyses = sides(&forward, &down);
-            let found = evidence::gather(model, &forward.plan, settings, &mut phases)?;
+            let found = evidence::gather(model, &mut forward.plan, settings, &mut phases)?;
             forward.evidence = evidence::compare(found, low, low_error);
             forward.guarantee =
                 Guarantee::Conditional("the forward runs, where the reverse run starts".into());

@@ -125,6 +125,12 @@ impl Plan {
             let (target, out_of_time) = (settings.target_se, self.decisions.out_of_time);
             warnings.push(Warning::TargetMissed { std_err, target, out_of_time });
         }
+        if self.decisions.quadrature == Some(false) {
+            warnings.push(Warning::NoTime { what: "the cross-check by numerical integration".into() });
+        }
+        if let Some(starts) = self.decisions.bounds {
+            warnings.push(Warning::NoTime { what: format!("a lower bound from more than {starts} states") });
+        }
         if self.path.base_rates_guessed() {
             warnings.push(Warning::GuessedBaseRates);
         }
@@ -299,6 +305,10 @@ pub fn plan(
         trial: None,
         exploring: explored_rungs,
         bends,
+        placing: None,
+        integration: None,
+        bounds: None,
+        quadrature: None,
         out_of_time,
     });
     let Decisions { chains, rungs, .. } = decisions;
