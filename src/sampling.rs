@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::error::{Error, Result};
 use crate::estimators::enumeration::exact_sampler;
 use crate::estimators::evidence;
-use crate::estimators::floor::floor;
+use crate::estimators::floor::{Room, floor};
 use crate::estimators::phases::Phases;
 use crate::estimators::pilot::{self, Rounds};
 use crate::estimators::resampling::systematic;
@@ -125,7 +125,8 @@ fn anneal(
     }
     let (log_z, std_err) = plan.upward(&run);
     let data = settings.data.as_ref().map(|data| data.view());
-    let bound = floor(model, data, population.states().view(), &mut phases)?;
+    let room = Room { deadline: phases.deadline(&settings, 1.0), most: None };
+    let (bound, _) = floor(model, data, population.states().view(), room, &mut phases)?;
     let mut doubts = doubts_about(&run.families);
     if let Some(bound) = bound {
         doubts.extend(evidence::doubts(log_z, std_err, &evidence::compare(vec![bound], log_z, std_err)));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use lnz::io::{ModelOptions, RunRecord, read_data, read_model, write_npy, write_rbm};
+use lnz::io::{ModelOptions, RunRecord, read_data, read_model, write_npy, write_npz, write_rbm};
 use lnz::math::log_sum_exp;
 use lnz::models::{Model, Rbm, Units, builtin};
 use ndarray::{Array1, Array2, array};
@@ -160,6 +160,55 @@ fn analyse_takes_energies_of_any_program() {
     assert!((number(&value, "/states/1/log_z") + 8.275_890_97).abs() < 1e-7, "{value}");
     assert!((number(&value, "/states/5/log_z") + 40.089_224_83).abs() < 1e-7, "{value}");
     assert!(value["analyses"].is_null(), "{value}");
+}
+
+/// Too few samples, or states far apart, are said; no estimate has an error of zero, nor of less than it may be wrong by.
+#[test]
+fn analyse_doubts_error_bars_of_few_samples_and_little_overlap() {
+    let directory = temporary();
+    let path = directory.path();
+    let write = |energies: &Array2<f64>, counts: &[f64]| {
+        let counts = Array1::from_vec(counts.to_vec());
+        write_npz(
+            &path.join("u.npz"),
+            &[("u_kn", energies.view().into_dyn()), ("N_k", counts.view().into_dyn())],
+        )
+        .expect("writable");
+    };
+    write(&array![[0.045, 1.805], [0.02, 0.98]], &[1.0, 1.0]);
+    let text = ok(path, "analyse u.npz --bootstrap 4", 3);
+    assert!(text.contains("0.42 ± 0.28 nats") && text.contains("NOT CONVERGED"), "{text}");
+    assert!(text.contains("1.9 independent samples") && !text.contains("± 0.0"), "{text}");
+    let value = json(path, "analyse u.npz --json", 3);
+    assert_eq!(value["verdict"], "not-converged");
+    assert!(value["reasons"][0].as_str().is_some_and(|reason| reason.contains("state 0")), "{value}");
+
+    // Forty samples of each, one of which has a weight of e⁻⁴ in the other state, and then of e⁻¹².
+    let apart = Array2::from_shape_fn((2, 80), |(state, sample)| {
+        let other = (sample < 40) == (state == 1);
+        if !other {
+            0.0
+        } else if sample % 40 == 0 {
+            4.0
+        } else {
+            40.0
+        }
+    });
+    write(&apart, &[40.0, 40.0]);
+    let value = json(path, "analyse u.npz --json", 3);
+    assert!(number(&value, "/states/1/std_err") > 4.0, "{value}");
+    write(&(&apart * 3.0), &[40.0, 40.0]);
+    let text = ok(path, "analyse u.npz", 3);
+    assert!(text.contains("unknown") && text.contains("state 1 does not overlap with state 0"), "{text}");
+}
+
+#[test]
+fn too_many_threads_are_not_started() {
+    let directory = temporary();
+    let output = lnz(directory.path(), "estimate ref:ising?side=4 --threads 1000000");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert_eq!(errors.matches("asks for 1000000 threads").count(), 1, "{errors}");
 }
 
 #[test]

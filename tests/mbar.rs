@@ -9,7 +9,7 @@ use lnz::estimators::bar::bar;
 use lnz::estimators::mbar::{Mbar, Reduced, inefficiencies};
 use lnz::io::read_tensors;
 use lnz::math::{Stream, statistics};
-use ndarray::{Array1, Array2, Ix1, Ix2, s};
+use ndarray::{Array1, Array2, Ix1, Ix2, array, s};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
@@ -123,6 +123,43 @@ fn clusters_see_what_repeats() {
     assert!((in_time / right - 1.0).abs() < 0.1, "{in_time} for {right}");
     let times = inefficiencies(Reduced::new(energies.view(), &[240, 240, 240]).unwrap());
     assert!(times.iter().all(|time| (2.5..6.5).contains(time)), "{times:?}");
+}
+
+/// One or two samples of a state have the error bar that all samples together give: pymbar 4.0.3 gives 0.2847321, and 0.1039572 and
+/// 0.1990066. With inefficiencies of 1 it is the asymptotic one.
+#[test]
+fn few_samples_have_an_error_bar() {
+    let pair = array![[0.045, 1.805], [0.02, 0.98]];
+    let solved = Mbar::solve(Reduced::new(pair.view(), &[1, 1]).unwrap()).unwrap();
+    assert!((std_errs(&solved.covariance_in_time(&[1.0; 2]))[1] - 0.284_732_1).abs() < 1e-6);
+    let two_each = array![
+        [0.0002, 0.0395, 0.5307, 0.561, 0.1411, 0.1825],
+        [0.1153, 0.305, 0.1406, 0.1564, 0.0005, 0.0054],
+        [0.4805, 0.8205, 0.0005, 0.0018, 0.1099, 0.0784]
+    ];
+    let solved = Mbar::solve(Reduced::new(two_each.view(), &[2, 2, 2]).unwrap()).unwrap();
+    let errors = std_errs(&solved.covariance_in_time(&[1.0; 3]));
+    assert!((errors[1] - 0.103_957_2).abs() < 1e-6 && (errors[2] - 0.199_006_6).abs() < 1e-6, "{errors}");
+
+    let energies = oscillators(&[80, 40, 60], 1.0, 2.0, 5);
+    let solved = Mbar::solve(Reduced::new(energies.view(), &[80, 40, 60]).unwrap()).unwrap();
+    close(&solved.covariance_in_time(&[1.0; 3]), &solved.covariance(), 1e-9, "covariance");
+}
+
+/// The state that keeps the equations from being solved is named, wherever it stands.
+#[test]
+fn states_that_hardly_overlap_are_named() {
+    // Two oscillators, and one at their side that is a hundred times as narrow, so that no sample of theirs is one of its own.
+    let (centres, widths) = ([0.0, 1.0, -5.0], [1.0, 1.0, 0.01]);
+    let mut generator = Stream::new(7).generator();
+    let samples: Vec<f64> = (0..900)
+        .map(|n| centres[n / 300] + widths[n / 300] * generator.sample::<f64, _>(StandardNormal))
+        .collect();
+    let energies =
+        Array2::from_shape_fn((3, 900), |(k, n)| 0.5 * ((samples[n] - centres[k]) / widths[k]).powi(2));
+    let refused = Mbar::solve(Reduced::new(energies.view(), &[300, 300, 300]).unwrap()).err().unwrap();
+    let refused = refused.to_string();
+    assert!(refused.contains("state 2") && refused.contains("overlap"), "{refused}");
 }
 
 /// As overlap vanishes the error bar grows, until there is none and no number.

@@ -45,6 +45,12 @@ pub(crate) struct Arguments {
     running: Running,
 }
 
+/// Nats from which on an error bar says that hardly a sample joins a state to the first, so that there is neither a number nor an
+/// error: exp(10) samples would be needed for one.
+const MOST_ERROR: f64 = 10.0;
+/// Independent samples below which an error bar is itself uncertain by more than a sixth.
+const LEAST_INDEPENDENT: f64 = 20.0;
+
 /// One state.
 #[derive(Debug, Serialize)]
 struct State {
@@ -53,7 +59,9 @@ struct State {
     samples: usize,
     /// log Z of the state less that of the first.
     log_z: f64,
-    std_err: f64,
+    /// Absent for state 0, and where there is no overlap to take it from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    std_err: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bootstrap_std_err: Option<f64>,
     effective_samples: f64,
@@ -73,6 +81,10 @@ struct Found {
     /// O_ij, the chance that a sample which looks like one of state i is one of state j.
     overlap: Vec<Vec<f64>>,
     newton_steps: usize,
+    verdict: &'static str,
+    /// What speaks against the error bars.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
 }
 
 impl Arguments {
@@ -96,7 +108,12 @@ impl Arguments {
                 let rows =
                     solved.bootstrap(samples, clusters.as_deref(), replicates, Stream::new(self.seed))?;
                 let spread = |k: usize| statistics::variance(&rows.column(k).to_vec()).sqrt();
-                Some((0..stored.counts.len()).map(spread).collect::<Vec<f64>>())
+                // A state's only sample is drawn again and again, and shows no spread.
+                Some(
+                    (0..stored.counts.len())
+                        .map(|k| Some(spread(k)).filter(|error| *error > 0.0))
+                        .collect::<Vec<_>>(),
+                )
             }
             None => None,
         };
@@ -108,8 +125,9 @@ impl Arguments {
                 beta: stored.run.as_ref().map(|(run, _)| run.schedule.betas()[k]),
                 samples: stored.counts[k],
                 log_z: solved.log_z[k],
-                std_err: covariance[[k, k]].max(0.0).sqrt(),
-                bootstrap_std_err: resampled.as_ref().map(|errors| errors[k]),
+                std_err: Some(covariance[[k, k]].max(0.0).sqrt())
+                    .filter(|error| k > 0 && *error < MOST_ERROR),
+                bootstrap_std_err: resampled.as_ref().and_then(|errors| errors[k]),
                 effective_samples: effective[k],
                 statistical_inefficiency: in_time.as_ref().map(|times| times[k]),
                 overlap_with_next: next[k],
@@ -122,11 +140,13 @@ impl Arguments {
                 way.log_z += reference;
             }
         }
-        let warnings = doubts(&states);
+        let reasons = doubts(&states);
+        let converged = reasons.is_empty();
+        let verdict = if converged { "converged" } else { "not-converged" };
         let overlap = overlap.rows().into_iter().map(|row| row.to_vec()).collect();
-        let found = Found { states, analyses, overlap, newton_steps: solved.steps };
+        let found = Found { states, analyses, overlap, newton_steps: solved.steps, verdict, reasons };
         let text = if self.json { to_json(&found) } else { self.text(&found) };
-        Ok(Report { text, converged: warnings.is_empty(), warnings })
+        Ok(Report { text, converged, warnings: Vec::new() })
     }
 
     fn text(&self, found: &Found) -> String {
@@ -135,22 +155,32 @@ impl Arguments {
             format!("log Z = {} nats\n", print::with_error(way.log_z, way.std_err))
         } else {
             let state = &found.states[last];
-            let number = print::with_error(state.log_z, state.std_err);
-            format!("log Z of state {last} - log Z of state 0 = {number} nats\n")
+            format!("log Z of state {last} - log Z of state 0 = {} nats\n", number(state))
         };
         let from = format!("{}, solved in {} Newton steps", self.file.display(), found.newton_steps);
         let mut lines = vec![("  from", from)];
+        lines.push((
+            "  verdict",
+            if found.reasons.is_empty() {
+                "converged"
+            } else {
+                "NOT CONVERGED: do not rely on these error bars"
+            }
+            .into(),
+        ));
+        lines.extend(found.reasons.iter().map(|reason| ("", format!("- {reason}"))));
         lines.extend(print::analyses(&found.analyses));
         text += &print::aligned(&lines);
         text.push('\n');
         let named = |name: &'static str, there: bool| there.then_some(name);
         let first = &found.states[0];
+        let bootstrapped = self.bootstrap.is_some();
         let header: Vec<&str> = [
             Some("state"),
             named("beta", first.beta.is_some()),
             Some("samples"),
             Some("log Z - log Z of state 0"),
-            named("bootstrap", first.bootstrap_std_err.is_some()),
+            named("bootstrap", bootstrapped),
             Some("effective"),
             named("inefficiency", first.statistical_inefficiency.is_some()),
             Some("overlap with next"),
@@ -167,8 +197,9 @@ impl Arguments {
                     Some(k.to_string()),
                     state.beta.map(|beta| format!("{beta:.4}")),
                     Some(state.samples.to_string()),
-                    Some(if k == 0 { "0".into() } else { print::with_error(state.log_z, state.std_err) }),
-                    state.bootstrap_std_err.map(|error| format!("± {error:.4}")),
+                    Some(if k == 0 { "0".into() } else { number(state) }),
+                    bootstrapped
+                        .then(|| table::or_dash(state.bootstrap_std_err, |error| format!("± {error:.2e}"))),
                     Some(format!("{:.0}", state.effective_samples)),
                     state.statistical_inefficiency.map(|time| format!("{time:.1}")),
                     Some(table::or_dash(state.overlap_with_next, |overlap| format!("{overlap:.2}"))),
@@ -188,14 +219,33 @@ fn beside(file: &Path) -> PathBuf {
     if record { file.with_extension(ENERGIES) } else { file.into() }
 }
 
+/// log Z of a state beyond the first, as far as it is known.
+fn number(state: &State) -> String {
+    state.std_err.map_or_else(|| "unknown".into(), |error| print::with_error(state.log_z, error))
+}
+
 fn doubts(states: &[State]) -> Vec<String> {
-    let weak = states.iter().enumerate().filter_map(|(k, state)| Some((k, state.overlap_with_next?)));
-    weak.filter(|(_, overlap)| *overlap < LEAST_OVERLAP)
-        .map(|(k, overlap)| {
-            format!(
-                "state {k} and the next that was sampled hardly overlap ({overlap:.3}, at least {LEAST_OVERLAP} is safe), so their error bars may be too \
-                 small; put a state between them, or draw more samples"
-            )
-        })
-        .collect()
+    let mut reasons = Vec::new();
+    for (k, state) in states.iter().enumerate() {
+        if k > 0 && state.std_err.is_none() {
+            reasons.push(format!(
+                "state {k} does not overlap with state 0, so their log Z cannot be compared; put states between them, or draw more \
+                 samples"
+            ));
+        }
+        let independent = state.effective_samples / state.statistical_inefficiency.unwrap_or(1.0);
+        if independent < LEAST_INDEPENDENT {
+            reasons.push(format!(
+                "averages of state {k} rest on {independent:.1} independent samples, too few for an error bar; draw at least \
+                 {LEAST_INDEPENDENT} of it or of states that overlap with it"
+            ));
+        }
+        if let Some(overlap) = state.overlap_with_next.filter(|overlap| *overlap < LEAST_OVERLAP) {
+            reasons.push(format!(
+                "state {k} and the next that was sampled hardly overlap ({overlap:.3}, at least {LEAST_OVERLAP} is safe), so their \
+                 error bars may be too small; put a state between them, or draw more samples"
+            ));
+        }
+    }
+    reasons
 }

@@ -9,6 +9,8 @@ use lnz::models::Space;
 use lnz::{Error, io, wording};
 use ndarray::Array2;
 
+use super::threads;
+
 /// Numbers that all chains together may hold: 2³⁰, 8 GiB as f64.
 const MOST_NUMBERS: usize = 1 << 30;
 
@@ -29,8 +31,8 @@ pub(crate) struct Effort {
 /// Threads and silence.
 #[derive(Debug, Args)]
 pub(crate) struct Running {
-    /// Threads to use; the results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
+    /// Threads to use, at most four times the cores; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     threads: Option<usize>,
     /// No progress and no warnings on stderr
     #[arg(long, short)]
@@ -40,10 +42,7 @@ pub(crate) struct Running {
 impl Running {
     /// Starts as many threads as were asked for.
     pub(crate) fn start(&self) -> Result<()> {
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-        }
-        Ok(())
+        threads::start(self.threads, self.quiet)
     }
 }
 
@@ -236,13 +235,6 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 /// A seed.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a whole number from 0 to 2^64 - 1".into())
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|threads| (1..=4096).contains(threads))
-        .ok_or_else(|| "must be a whole number from 1 to 4096".into())
 }
 
 /// A positive whole number; what it counts has its own limits, checked later.

@@ -28,6 +28,7 @@ mod progress;
 mod report;
 mod sample;
 mod table;
+mod threads;
 mod track;
 mod train;
 mod verify;
@@ -75,12 +76,15 @@ impl Arguments {
             Command::Curve(arguments) => arguments.run(),
             Command::Analyse(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),
-            Command::Plot(arguments) => arguments.run(),
-            Command::Report(arguments) => arguments.run(),
+            Command::Plot(arguments) => threads::start(None, false).and_then(|()| arguments.run()),
+            Command::Report(arguments) => threads::start(None, false).and_then(|()| arguments.run()),
             Command::Sample(arguments) => arguments.options.truthful(arguments.run()),
             Command::Train(arguments) => arguments.run(),
             Command::Track(arguments) => arguments.options.truthful(arguments.run()),
-            Command::Inspect(arguments) => arguments.options.truthful(arguments.run()),
+            Command::Inspect(arguments) => {
+                threads::start(None, false)?;
+                arguments.options.truthful(arguments.run())
+            }
             Command::List(arguments) => arguments.run(),
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn anneal(
     let (log_z, std_err) = plan.upward(&run);
     let draws = at_the_top(&run, model.space().dim, settings.seed);
     run.dismiss_chains();
-    let found = evidence::gather(model, &plan, settings, &mut phases)?;
+    let found = evidence::gather(model, &mut plan, settings, &mut phases)?;
     let states = layout.map(|(schedule, islands)| {
         plan.schedule = schedule;
         islands.states()

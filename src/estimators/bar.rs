@@ -18,8 +18,9 @@ pub struct Ratio {
 /// `forward` holds log f₁(x)/f₀(x) for x from state 0 (or the log-weights of walks from 0 to 1), `reverse` holds log f₀(x)/f₁(x) for
 /// x from state 1 (or those of walks back). With M = log n₀/n₁ the estimate r solves Σ σ(gᵢ − r − M) = Σ σ(hⱼ + r + M) over the
 /// forward values g and the reverse values h: monotone in r, so it is found by bisection. Its error is the asymptotic one,
-/// var(s)/(n s̄²) of both sides added, which is too small where hardly a value on either side counts: there s̄ is estimated from
-/// few values, and MBAR's overlap or the tails of the weights tell.
+/// var(s)/(n s̄²) of both sides added, or where a side is a single value, which has no variance, 1/Σ s(1 − s) − 1/n − 1/m over both.
+/// It is too small where hardly a value on either side counts: there s̄ is estimated from few values, and MBAR's overlap or the tails
+/// of the weights tell.
 ///
 /// # Errors
 /// [`Error::Data`] for no values on a side, NaN or +∞; [`Error::NotReached`] where the two states have no overlap at all.
@@ -53,8 +54,16 @@ pub fn bar(forward: &[f64], reverse: &[f64]) -> Result<Ratio> {
     let share = |values: &[f64], shift: f64| -> f64 { values.iter().map(|x| fermi(x + shift)).sum() };
     let log_ratio =
         bisect(low - reach, high + reach, |r| share(forward, -r - most) - share(reverse, r + most));
-    let variance =
-        relative_variance(forward, -log_ratio - most) + relative_variance(reverse, log_ratio + most);
+    let sides = [(forward, -log_ratio - most), (reverse, log_ratio + most)];
+    let variance = if sides.iter().any(|(values, _)| values.len() == 1) {
+        let shared = |(values, shift): (&[f64], f64)| -> f64 {
+            values.iter().map(|x| fermi(x + shift) * fermi(-x - shift)).sum()
+        };
+        let drawn: f64 = sides.iter().map(|(values, _)| 1.0 / values.len() as f64).sum();
+        (1.0 / sides.into_iter().map(shared).sum::<f64>() - drawn).max(0.0)
+    } else {
+        sides.into_iter().map(|(values, shift)| relative_variance(values, shift)).sum()
+    };
     if !(log_ratio.is_finite() && variance.is_finite()) {
         return Err(none());
     }
@@ -131,6 +140,16 @@ mod tests {
         );
         let plain = bar(&forward, &reverse).expect("overlap");
         assert!((moved.expect("overlap").log_ratio - plain.log_ratio - 1e4).abs() < 1e-9);
+    }
+
+    /// pymbar 4.0.3 gives 0.284732 for these two values.
+    #[test]
+    fn single_values_have_an_error() {
+        let found = bar(&[0.025], &[-0.825]).expect("overlap");
+        assert!(
+            (found.log_ratio - 0.425).abs() < 1e-9 && (found.std_err - 0.284_732).abs() < 1e-6,
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::estimate::{Direction, Evidence, Role};
-use super::floor::{floor, some};
+use super::floor::{Room, floor, some};
 use super::phases::Phases;
 use super::pilot::{Plan, Rounds, equally_weighted, resampling, reschedule};
-use super::quadrature;
-use super::settings::Settings;
+use super::quadrature::{self, CrossCheck};
+use super::settings::{Decisions, Settings};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::Stream;
@@ -48,6 +48,10 @@ pub(crate) const LIMIT: f64 = 2.5;
 const SLIGHT: f64 = 0.05;
 const PLAIN: f64 = 4.0;
 
+/// Share of the time limit that numerical integration may take, and what the limit is stretched by for the lower bound, which comes last.
+const INTEGRATING: f64 = 0.1;
+const LAST: f64 = 1.05;
+
 /// Limit for forward runs that lie below the estimate: they err low, so that says little about the higher number.
 const FORWARD_BELOW: f64 = 4.0;
 
@@ -61,7 +65,7 @@ const FORWARD_BELOW: f64 = 4.0;
 /// for that reason.
 pub(crate) fn gather(
     model: &Arc<dyn Model>,
-    plan: &Plan,
+    plan: &mut Plan,
     settings: &Settings,
     phases: &mut Phases<'_>,
 ) -> Result<Vec<Answer>> {
@@ -95,6 +99,7 @@ pub(crate) fn gather(
     let visited = some(second.population.states().view());
     let ends = (model.sampler().is_none() && wide.is_some())
         .then(|| equally_weighted(&second, chains, stream.child(3)));
+    let walled = second.support < 1.0;
     second.dismiss_chains();
     second.rungs = Vec::new();
     if let Some(wide) = &wide {
@@ -111,52 +116,73 @@ pub(crate) fn gather(
         });
     }
 
-    let (population, starts, below) = tops(model, plan, ends, (chains, rungs), stream, phases)?;
-    let down = phases.reverse("reverse run", population, schedule, resampling(12))?;
+    let (population, starts, below) = tops(model, plan, ends, walled, (chains, rungs), stream, phases)?;
+    let found = match population {
+        Some(population) => {
+            let down = phases.reverse("reverse run", population, schedule, resampling(12))?;
+            plan.downward(&down, &second)
+        }
+        None => (f64::NEG_INFINITY, f64::INFINITY),
+    };
     answers.push(Answer {
         source: format!("reverse annealing from {starts} {size}"),
         walk: (Direction::Reverse, rungs),
-        found: plan.downward(&down, &second),
+        found,
         below,
     });
-    drop(down);
-    answers.extend(integral(model, settings, phases)?);
+    answers.extend(integral(model, &mut plan.decisions, settings, phases)?);
     let data = settings.data.as_ref().map(|data| data.view());
-    answers.extend(floor(model, data, visited.view(), phases)?);
+    let most = settings.replay.and_then(|decided| decided.bounds);
+    let room = Room { deadline: phases.deadline(settings, LAST), most };
+    let (bound, cut) = floor(model, data, visited.view(), room, phases)?;
+    plan.decisions.bounds = cut;
+    answers.extend(bound);
     Ok(answers)
 }
 
-/// Numerical integration in up to three dimensions, for no more energies than a tenth of what chains took so far. A budget of sweeps,
-/// by which estimators are compared, leaves no room for it.
-fn integral(model: &Arc<dyn Model>, settings: &Settings, phases: &mut Phases<'_>) -> Result<Option<Answer>> {
+/// Numerical integration in up to three dimensions, for no more energies than a tenth of what chains took so far, and no more than a
+/// tenth of the time limit: its search for modes asks for one energy at a time, which some programs are slow to answer. A budget of
+/// sweeps, by which estimators are compared, leaves no room for it.
+fn integral(
+    model: &Arc<dyn Model>,
+    decisions: &mut Decisions,
+    settings: &Settings,
+    phases: &mut Phases<'_>,
+) -> Result<Option<Answer>> {
     let space = model.space();
-    if space.values().is_some() || space.dim > 3 || settings.budget.is_some() {
+    let skipped = settings.replay.is_some_and(|decided| decided.quadrature == Some(false));
+    if skipped || space.values().is_some() || space.dim > 3 || settings.budget.is_some() {
         return Ok(None);
     }
     let budget = (phases.cost.counts.energy_evaluations / 10).clamp(20_000, 500_000);
-    let found = phases.run("quadrature", 0, |_| quadrature::cross_check(model, settings, budget))?;
-    Ok(found.map(|found| Answer {
+    let deadline = phases.deadline(settings, 1.0).within(INTEGRATING * settings.max_time);
+    let found =
+        phases.run("quadrature", 0, |_| quadrature::cross_check(model, settings, budget, deadline))?;
+    decisions.quadrature = matches!(found, CrossCheck::Late).then_some(false);
+    let CrossCheck::Answer(log_z, error) = found else { return Ok(None) };
+    Ok(Some(Answer {
         source: "quadrature".into(),
         walk: (Direction::Forward, 1),
-        found,
+        found: (log_z, error),
         below: LIMIT,
     }))
 }
 
-/// Chains at β = 1 for a reverse run, from `ends` of the second run where they serve; what they are; and how far below the estimate
-/// their answer may lie.
+/// Chains at β = 1 for a reverse run, from `ends` of the second run where they serve, and none where a `walled` model lets none in; what
+/// they are; and how far below the estimate their answer may lie.
 fn tops(
     model: &Arc<dyn Model>,
     plan: &Plan,
     ends: Option<Array2<f64>>,
+    walled: bool,
     (chains, rungs): (usize, usize),
     stream: Stream,
     phases: &mut Phases<'_>,
-) -> Result<(Population, &'static str, f64)> {
+) -> Result<(Option<Population>, &'static str, f64)> {
     if let Some(sampler) = model.sampler() {
         let states = sampler.sample(chains, &mut stream.child(2).generator());
         let population = Population::adopt(plan.path.as_ref(), states.view(), stream.child(4))?;
-        return Ok((population, "exact draws", LIMIT));
+        return Ok((Some(population), "exact draws", LIMIT));
     }
     let finer = plan.path.finer();
     let path = finer.as_deref().unwrap_or(plan.path.as_ref());
@@ -167,6 +193,9 @@ fn tops(
         } else {
             (overcooled(path, chains, rungs, stream.child(4)), "overcooled chains", f64::INFINITY)
         };
+        if walled && !start_again(&mut population) {
+            return Ok(((None, starts, below), population.counts()));
+        }
         // Copies of one chain must part, and overcooled chains come back to β = 1, before they count: for the most part a hair
         // below it, where a path may be cheaper.
         for step in 0..steps {
@@ -175,8 +204,21 @@ fn tops(
             monitor.advance(1);
         }
         // The reverse run goes on with this population, and counts what it did here.
-        Ok(((population, starts, below), Counts::default()))
+        Ok(((Some(population), starts, below), Counts::default()))
     })
+}
+
+/// Chains that stand where the model has no mass, from where no walk down starts, become copies of others; the answer is whether there
+/// are others.
+fn start_again(population: &mut Population) -> bool {
+    let densities = population.log_density(&[1.0]);
+    let allowed: Vec<usize> =
+        (0..population.chains()).filter(|&chain| densities[[chain, 0]] > f64::NEG_INFINITY).collect();
+    if !allowed.is_empty() && allowed.len() < population.chains() {
+        let picks: Vec<usize> = allowed.iter().copied().cycle().take(population.chains()).collect();
+        population.resample(&picks);
+    }
+    !allowed.is_empty()
 }
 
 /// Chains taken from the reference to β = 2 in a hurry and back to 1.
@@ -246,6 +288,10 @@ pub(crate) fn doubts(log_z: f64, std_err: f64, evidence: &[Evidence]) -> Vec<War
         if other.direction == Direction::Bound {
             let by = other.log_z - log_z;
             (!other.agrees).then_some(Warning::BelowBound { bound: other.log_z, by })
+        } else if !other.log_z.is_finite() {
+            Some(Warning::NoEvidence {
+                reason: format!("no chain of {source} came to a state of finite energy"),
+            })
         } else if !other.agrees {
             let z = score(log_z, std_err, other.log_z, other.std_err).abs();
             Some(Warning::Disagreement { source, other: other.log_z, z })

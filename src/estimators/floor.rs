@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
+use super::deadline::Deadline;
 use super::estimate::Direction;
 use super::evidence::Answer;
 use super::phases::Phases;
@@ -21,7 +22,17 @@ const BLOCK: usize = 32;
 /// What single precision may have rounded away in the estimate that the bound is held against: relative to log Z, and in nats.
 const ROUNDING: (f64, f64) = (1e-6, 1e-3);
 
-/// A certain lower bound of log Z, as evidence; `None` where nothing gives one.
+/// How many bounds there is room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    /// When no more are begun.
+    pub deadline: Deadline,
+    /// Starts that an earlier run had time for, where not for all.
+    pub most: Option<usize>,
+}
+
+/// A certain lower bound of log Z, as evidence, `None` where nothing gives one; and how many starts there was room for, where not for
+/// all. There is for a few: fewer make a lower bound, not a wrong one.
 ///
 /// Of a model with [`LowerBounds`](crate::models::LowerBounds) the best from its landmarks, from `data` and from `states` that
 /// chains visited; of any other on a finite space, log Σ exp(−E) over the different ones of these.
@@ -29,45 +40,61 @@ pub(crate) fn floor(
     model: &Arc<dyn Model>,
     data: Option<ArrayView2<'_, f64>>,
     states: ArrayView2<'_, f64>,
+    room: Room,
     phases: &mut Phases<'_>,
-) -> Result<Option<Answer>> {
+) -> Result<(Option<Answer>, Option<usize>)> {
     let bounds = model.lower_bounds();
     if bounds.is_none() && model.space().values().is_none() {
-        return Ok(None);
+        return Ok((None, None));
     }
-    let bound = phases.run("lower bound", 1, |monitor| {
-        let mut energy_evaluations = 0;
+    let (bound, cut) = phases.run("lower bound", 1, |monitor| {
+        let (mut done, mut cut) = (0, false);
         let mut values = |starts: ArrayView2<'_, f64>| -> Vec<f64> {
-            energy_evaluations += starts.nrows() as u64;
-            let blocks: Vec<_> = starts.axis_chunks_iter(Axis(0), BLOCK).collect();
             let of_block = |block: ArrayView2<'_, f64>| match model.lower_bounds() {
                 Some(bounds) => bounds.lower_bounds(block),
                 None => -model.energy(block),
             };
-            blocks.into_par_iter().flat_map_iter(of_block).collect()
+            let (mut found, mut rest) = (Vec::new(), starts);
+            while rest.nrows() > 0 {
+                let most = room.most.map_or(usize::MAX, |most| most.saturating_sub(done));
+                let rows = rest.nrows().min(BLOCK * rayon::current_num_threads()).min(most);
+                cut |= rows == 0 || (done > 0 && room.deadline.has_passed());
+                if cut {
+                    break;
+                }
+                let (now, later) = rest.split_at(Axis(0), rows);
+                let blocks: Vec<_> = now.axis_chunks_iter(Axis(0), BLOCK).collect();
+                found.par_extend(blocks.into_par_iter().flat_map_iter(of_block));
+                done += rows;
+                rest = later;
+            }
+            found
         };
-        let mut starts = vec![some(states)];
-        starts.extend(data.map(some));
         let best = if let Some(bounds) = bounds {
-            // One set after the other: landmarks may take as much memory as the model.
-            let mut found: Vec<f64> = starts.drain(..).flat_map(|starts| values(starts.view())).collect();
-            found.extend(values(bounds.landmarks(STARTS).view()));
+            // Landmarks first, which no chain has found. One set after the other: they may take as much memory as the model.
+            let mut found = values(bounds.landmarks(STARTS).view());
+            found.extend(data.map(|data| values(some(data).view())).into_iter().flatten());
+            found.extend(values(some(states).view()));
             found.into_iter().filter(|bound| bound.is_finite()).fold(f64::NEG_INFINITY, f64::max)
         } else {
+            let mut starts = vec![some(states)];
+            starts.extend(data.map(some));
             let views: Vec<_> = starts.iter().map(|rows| rows.view()).collect();
             let starts = concatenate(Axis(0), &views).expect("states of one space have one width");
             total(&starts, &values(starts.view()))
         };
         monitor.advance(1);
-        Ok((best, Counts { energy_evaluations, ..Counts::default() }))
+        let counts = Counts { energy_evaluations: done as u64, ..Counts::default() };
+        Ok(((best, cut.then_some(done)), counts))
     })?;
     let error = ROUNDING.1.max(ROUNDING.0 * bound.abs());
-    Ok(bound.is_finite().then(|| Answer {
+    let answer = bound.is_finite().then(|| Answer {
         source: "a certain lower bound".into(),
         walk: (Direction::Bound, 0),
         found: (bound, error),
         below: f64::INFINITY,
-    }))
+    });
+    Ok((answer, cut))
 }
 
 /// At most `STARTS` of the rows, evenly spaced.
@@ -100,8 +127,9 @@ mod tests {
         let states = array![[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]];
         let mut phases = Phases::new(&crate::estimators::Silent);
         let data = array![[0.0, 1.0], [0.0, 0.0]];
-        let found = floor(&model, Some(data.view()), states.view(), &mut phases).expect("energies");
-        let bound = found.expect("a finite space").found.0;
+        let found =
+            floor(&model, Some(data.view()), states.view(), Room::default(), &mut phases).expect("energies");
+        let bound = found.0.expect("a finite space").found.0;
         assert!((bound - (1.0 + (-1f64).exp() + (-2f64).exp()).ln()).abs() < 1e-12, "{bound}");
     }
 
@@ -110,6 +138,7 @@ mod tests {
         let model: Arc<dyn Model> =
             Arc::new(FunctionModel::new(Space::new(1, Domain::Real), |x| x[0] * x[0]));
         let mut phases = Phases::new(&crate::estimators::Silent);
-        assert!(floor(&model, None, array![[0.0]].view(), &mut phases).expect("nothing").is_none());
+        let found = floor(&model, None, array![[0.0]].view(), Room::default(), &mut phases);
+        assert!(found.expect("nothing").0.is_none());
     }
 }

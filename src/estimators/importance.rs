@@ -43,7 +43,7 @@ impl Estimator for Importance {
         let mut plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
         // The evidence is annealed, and needs no more chains than annealing does.
         plan.chains = plan.chains.min(pilot::REPORTED_CHAINS);
-        let found = evidence::gather(model, &plan, settings, &mut phases)?;
+        let found = evidence::gather(model, &mut plan, settings, &mut phases)?;
         plan.schedule = Schedule::linear(1);
         let left = settings.budget.map(|budget| {
             let spent = phases.cost.of_the_answer().sweeps as f64;

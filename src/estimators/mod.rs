@@ -17,6 +17,7 @@ pub mod bar;
 pub mod between;
 pub mod closed_form;
 pub mod curve;
+mod deadline;
 pub mod enumeration;
 pub mod estimate;
 pub(crate) mod evidence;

@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use super::annealing::{self, Annealed, Resampling};
+use super::deadline::Deadline;
 use super::estimate::{Cost, Role};
 use super::monitor::Monitor;
+use super::settings::Settings;
 use super::waste_free::{self, Islands};
 use crate::error::Result;
 use crate::math::Stream;
@@ -18,6 +20,7 @@ pub struct Phases<'a> {
     pub cost: Cost,
     /// What the next phases are for.
     pub role: Role,
+    began: Instant,
 }
 
 impl std::fmt::Debug for Phases<'_> {
@@ -30,7 +33,16 @@ impl<'a> Phases<'a> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(monitor: &'a dyn Monitor) -> Self {
-        Self { monitor, cost: Cost::default(), role: Role::Answer }
+        Self { monitor, cost: Cost::default(), role: Role::Answer, began: Instant::now() }
+    }
+
+    /// The end of `max_time`, stretched by this factor, from when these began.
+    pub(crate) fn deadline(&self, settings: &Settings, stretch: f64) -> Deadline {
+        if settings.asks_the_clock() {
+            Deadline::after(self.began, stretch * settings.max_time)
+        } else {
+            Deadline::default()
+        }
     }
 
     /// A phase of `units` units of work, which answers with what it found and what it counted.
@@ -105,6 +117,14 @@ impl<'a> Phases<'a> {
             let counts = run.population.counts();
             Ok((run, counts))
         })
+    }
+
+    /// Sweeps of single chains that a share of the time limit is enough for, at the pace of the last phase; `None` where no clock may
+    /// decide anything.
+    pub(crate) fn affordable(&self, settings: &Settings, share: f64) -> Option<f64> {
+        let last = self.cost.phases.last().filter(|_| settings.asks_the_clock())?;
+        let pace = last.seconds / last.counts.sweeps.max(1) as f64;
+        Some(share * settings.max_time / pace)
     }
 
     /// Seconds that the last phase took.

@@ -138,11 +138,18 @@ impl Estimator for Sandwich {
         };
         let Some(starts) = exact_draws(model, forward.plan.chains, stream.child(6))? else {
             let second = forward.plan.anneal("second forward run", stream.child(7), &mut phases)?;
+            if second.weights.log_mean() == f64::NEG_INFINITY {
+                return Err(Error::NotReached {
+                    estimator: "sandwich",
+                    message: "no chain of the second forward run came to a state of finite energy, so no reverse run starts there; give --data"
+                        .into(),
+                });
+            }
             let starts = equally_weighted(&second, forward.plan.chains, stream.child(8));
             drop(second);
             let down = descend_settled(&forward.plan, &starts, stream.child(4), &mut phases)?;
             let analyses = sides(&forward, &down);
-            let found = evidence::gather(model, &forward.plan, settings, &mut phases)?;
+            let found = evidence::gather(model, &mut forward.plan, settings, &mut phases)?;
             forward.evidence = evidence::compare(found, low, low_error);
             forward.guarantee =
                 Guarantee::Conditional("the forward runs, where the reverse run starts".into());

@@ -53,6 +53,18 @@ pub struct Decisions {
     /// Pilots from a flat reference, where the answer starts from another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flat: Option<FlatPilots>,
+    /// Rounds of the runs that place the rungs of a ladder, where the time limit left fewer than usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placing: Option<usize>,
+    /// Chains in each direction and rungs of an integration, where the time limit left fewer than usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<(usize, usize)>,
+    /// Starts of the lower bound that there was time for, where not for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<usize>,
+    /// `false` where there was no time for numerical integration, a cross-check in few dimensions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quadrature: Option<bool>,
     /// Whether the time limit made any of them less than was wanted.
     pub out_of_time: bool,
 }
@@ -124,6 +136,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether the time limit decides anything: with a budget it does not, and a replay follows what it decided before.
+    pub(crate) fn asks_the_clock(&self) -> bool {
+        self.budget.is_none() && self.replay.is_none()
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -166,9 +183,16 @@ impl Settings {
         {
             return Err(Error::setting("--rungs", rungs, "a schedule has between 1 and 100000000 rungs"));
         }
-        if let Some(Decisions { trial, exploring, .. }) = &self.replay {
-            for (what, decided) in [("rounds of a trial", trial), ("rungs of exploration", exploring)] {
-                if let Some(count) = decided.filter(|count| !(8..=1 << 30).contains(count)) {
+        if let Some(Decisions { trial, exploring, placing, integration, .. }) = self.replay {
+            let (chains, rungs) = integration.unzip();
+            for (what, decided, allowed) in [
+                ("rounds of a trial", trial, 8..=1 << 30),
+                ("rungs of exploration", exploring, 8..=1 << 30),
+                ("rounds of a first ladder", placing, 2..=1 << 10),
+                ("chains of an integration", chains, 2..=1 << 24),
+                ("rungs of an integration", rungs, 1..=1 << 20),
+            ] {
+                if let Some(count) = decided.filter(|count| !allowed.contains(count)) {
                     return Err(Error::setting(
                         "--replay",
                         format!("{count} {what}"),

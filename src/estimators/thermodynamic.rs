@@ -24,6 +24,14 @@ use crate::paths::{Move, Path, Population, Schedule};
 const CHAINS: usize = 128;
 /// Sweeps a rung and direction in the pilot integration.
 const PILOT_SWEEPS: usize = 8;
+/// The same, and of any integration at least, where time is short.
+const FEWEST_SWEEPS: usize = 4;
+/// Rungs of the first integration, fewest and most; and the fewest chains in each direction, and rungs, where all of it would take
+/// more than this share of the time limit at the pace of annealing, whose chains fill more threads.
+const RUNGS: (f64, f64) = (32.0, 4000.0);
+const LEAST_CHAINS: usize = 16;
+const LEAST_RUNGS: usize = 8;
+const PILOTING: f64 = 0.06;
 /// Half the difference between the ways up and down that sweeps are planned for, as a share of the target error.
 const LAG_SHARE: f64 = 0.25;
 /// Share of the sweeps at a rung that let the chains settle and are not averaged.
@@ -61,12 +69,25 @@ impl Estimator for Thermodynamic {
         let start = Instant::now();
         let mut phases = Phases::new(monitor);
         // Beside the annealing run, time for the integrations, about as much, and for the evidence.
-        let rounds =
-            |path: &dyn Path| Rounds { answer: 2.0, evidence: evidence::rounds(path), resampled: false };
+        let rounds = |path: &dyn Path| {
+            let evidence = evidence::rounds(path);
+            // A budget does not count the evidence.
+            let answer = if settings.budget.is_some() { 2.0 } else { 2.0 + evidence };
+            Rounds { answer, evidence, resampled: false }
+        };
         let mut plan = pilot::plan(model, settings, rounds, &mut phases)?;
         let chains = settings.chains.unwrap_or(CHAINS);
         // About four rungs to a unit of barrier make neighbours overlap well; an even number can be halved.
-        let rungs = settings.rungs.unwrap_or((4.0 * plan.barrier).clamp(32.0, 4000.0) as usize);
+        let rungs = settings.rungs.unwrap_or((4.0 * plan.barrier).clamp(RUNGS.0, RUNGS.1) as usize);
+        let fewer = match settings.replay {
+            Some(decisions) => decisions.integration,
+            None => {
+                phases.affordable(settings, PILOTING).and_then(|steps| fewer(chains, rungs, steps, settings))
+            }
+        };
+        plan.decisions.integration = fewer;
+        let (chains, rungs) = fewer.unwrap_or((chains, rungs));
+        let least = if fewer.is_some() { FEWEST_SWEEPS } else { PILOT_SWEEPS };
         let mut schedule = plan.schedule.with_rungs(rungs.next_multiple_of(2));
 
         let stream = Stream::new(settings.seed).child(7);
@@ -77,15 +98,14 @@ impl Estimator for Thermodynamic {
             states: equally_weighted(&top, chains, stream.child(3)),
             effective: top.families.effective_sample_size(),
         };
-        let trial =
-            ends.integrate("pilot integration", &schedule, PILOT_SWEEPS, stream.child(0), &mut phases)?;
+        let trial = ends.integrate("pilot integration", &schedule, least, stream.child(0), &mut phases)?;
         // Noise falls as one over the root of the sweeps, the lag as one over them.
         let by_noise = (1.2 * trial.noise() / settings.target_se).powi(2);
         let by_lag = 0.5 * trial.lag().0.abs() / (LAG_SHARE * settings.target_se);
-        let mut sweeps = PILOT_SWEEPS as f64 * by_noise.max(by_lag).max(1.0);
-        if settings.rungs.is_none() && trial.discretisation() > 0.2 * settings.target_se {
+        let mut sweeps = least as f64 * by_noise.max(by_lag).max(1.0);
+        if settings.rungs.is_none() && fewer.is_none() && trial.discretisation() > 0.2 * settings.target_se {
             schedule = plan.schedule.with_rungs(2 * schedule.rungs());
-            sweeps = (0.5 * sweeps).max(PILOT_SWEEPS as f64);
+            sweeps = (0.5 * sweeps).max(least as f64);
         }
         if let Some(decided) = settings.replay.and_then(|decisions| decisions.sweeps) {
             sweeps = decided as f64;
@@ -93,25 +113,40 @@ impl Estimator for Thermodynamic {
             let spent = phases.cost.counts.sweeps as f64;
             sweeps = left(budget as f64, spent) / (2 * chains * schedule.betas().len()) as f64;
         } else {
-            let pace = phases.last_seconds() / (trial.schedule.rungs() * PILOT_SWEEPS) as f64;
+            let pace = phases.last_seconds() / (trial.schedule.rungs() * least) as f64;
             let seconds = left(settings.max_time, start.elapsed().as_secs_f64());
             let affordable = 0.4 * seconds / (pace * schedule.rungs() as f64);
             plan.decisions.out_of_time = sweeps > affordable;
             sweeps = sweeps.min(affordable).ceil();
         }
-        let sweeps = sweeps.max(PILOT_SWEEPS as f64) as usize;
+        let sweeps = sweeps.max(least as f64) as usize;
         plan.decisions.sweeps = Some(sweeps);
         let walks = (top.weights.len() * plan.schedule.rungs()) as f64;
         let steps = (2 * chains * sweeps * schedule.betas().len()) as f64;
         monitor.follows(plan.evidence * walks / steps);
         let run = ends.integrate("integration", &schedule, sweeps, stream.child(1), &mut phases)?;
 
-        let found = evidence::gather(model, &plan, settings, &mut phases)?;
         let draws = shown(ends.states.view());
+        let found = evidence::gather(model, &mut plan, settings, &mut phases)?;
         let mut estimate = self.report(&run, &top.families, plan, found, settings, phases.cost);
         estimate.trace.draws = draws;
         Ok(estimate)
     }
+}
+
+/// Chains in each direction and rungs of an integration that takes so many steps of single chains at most, or as few as make one;
+/// `None` where there is room for as many as are wanted, or where a person has said how many.
+fn fewer(chains: usize, rungs: usize, steps: f64, settings: &Settings) -> Option<(usize, usize)> {
+    if (2 * PILOT_SWEEPS * chains * (rungs + 1)) as f64 <= steps {
+        return None;
+    }
+    let room = steps / (2 * FEWEST_SWEEPS) as f64;
+    let least_chains = if settings.chains.is_some() { chains } else { LEAST_CHAINS.min(chains) };
+    let least_rungs = if settings.rungs.is_some() { rungs } else { LEAST_RUNGS.min(rungs) };
+    Some((
+        ((room / (rungs + 1) as f64) as usize).clamp(least_chains, chains),
+        ((room / least_chains as f64) as usize).clamp(least_rungs, rungs),
+    ))
 }
 
 impl Thermodynamic {

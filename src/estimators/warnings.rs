@@ -75,6 +75,11 @@ pub enum Warning {
         /// Whether the time limit was what stopped it.
         out_of_time: bool,
     },
+    /// The time limit left no room for a part of the run.
+    NoTime {
+        /// Which.
+        what: String,
+    },
     /// A kernel's proposals were hardly ever accepted somewhere.
     LowAcceptance {
         /// The least acceptance.
@@ -175,6 +180,7 @@ impl fmt::Display for Warning {
                     f.write_str("; try more --chains or --rungs")
                 }
             }
+            Self::NoTime { what } => write!(f, "there was no time for {what}; a longer --max-time gives it some"),
             Self::LowAcceptance { acceptance, beta } => write!(
                 f,
                 "only {:.1} % of proposals were accepted near beta = {beta:.3}: chains hardly moved there",

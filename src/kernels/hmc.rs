@@ -4,7 +4,7 @@ use ndarray::Array2;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::{Ends, Kernel, Reference, StepStats, Walkers, accept, mix, reflect, sum_of_squares};
+use super::{Ends, Kernel, Reference, StepStats, Walkers, accept, level, lost, reflect, sum_of_squares};
 use crate::math::random::Generator;
 use crate::math::simd::{Lanes, dispatch, fill_normal};
 
@@ -59,9 +59,6 @@ impl Kernel for Hmc {
         let gradient = walkers.gradient.as_ref().expect("chains of HMC are made with gradients");
         let mut log_ratio = vec![0.0; states.nrows()];
         kinetic(&momenta, &mut log_ratio);
-        for (chain, energy) in log_ratio.iter_mut().enumerate() {
-            *energy -= mix(beta, walkers.reference[chain], walkers.target[chain]);
-        }
         let push = Push { beta, kick: 0.5 * step, drift: step };
         push.leap(ends.reference(), &mut states, &mut momenta, gradient);
         let (mut target, mut gradient) = ends.evaluate_with_gradient(states.view());
@@ -73,8 +70,10 @@ impl Kernel for Hmc {
         push.kick(ends.reference(), &states, &mut momenta, &gradient);
         let mut after = vec![0.0; states.nrows()];
         kinetic(&momenta, &mut after);
-        for (chain, before) in log_ratio.iter_mut().enumerate() {
-            *before += mix(beta, log_reference[chain], target[chain]) - after[chain];
+        for (chain, ratio) in log_ratio.iter_mut().enumerate() {
+            let lost = lost(walkers, target[chain], chain);
+            *ratio -= level(beta, walkers.ends(chain), lost);
+            *ratio += level(beta, (log_reference[chain], target[chain]), lost) - after[chain];
         }
         let proposals = Walkers { states, reference: log_reference, target, gradient: Some(gradient) };
         accept(walkers, proposals, &log_ratio, scale, generator)

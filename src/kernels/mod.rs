@@ -78,6 +78,11 @@ impl Walkers {
         Self { states, reference, target, gradient }
     }
 
+    /// log f₀ and log f₁ of a chain.
+    fn ends(&self, chain: usize) -> (f64, f64) {
+        (self.reference[chain], self.target[chain])
+    }
+
     /// Chain `to` becomes chain `from` of `other`.
     pub fn assign(&mut self, to: usize, other: &Self, from: usize) {
         self.states.row_mut(to).assign(&other.states.row(from));
@@ -166,7 +171,17 @@ pub fn mix(beta: f64, x: f64, y: f64) -> f64 {
     }
 }
 
-/// Replaces the walkers whose proposal is accepted; `log_ratio` is the log of the acceptance ratio of each.
+/// The density by which a step between two states is accepted: log f_β of the one that has these `ends`, log f₀ and log f₁; log f₀
+/// where f₁ is zero at both.
+///
+/// Such a chain carries no weight, and f_β does not see where it goes: it walks as the reference does until it meets a state that the
+/// model allows, where it would stand still for ever if it were refused.
+fn level(beta: f64, (reference, target): (f64, f64), lost: bool) -> f64 {
+    if lost { reference } else { mix(beta, reference, target) }
+}
+
+/// Replaces the walkers whose proposal is accepted; `log_ratio` is the log of the acceptance ratio of each. Chains where f₁ is zero are
+/// left out of what is counted: step sizes are for those that carry weight.
 ///
 /// A proposal near the reference whose density is NaN is taken, so that the NaN reaches the weights and is reported; a trajectory
 /// that diverged, where any energy may overflow to NaN, is refused.
@@ -190,9 +205,11 @@ fn accept(
             ratio if ratio.is_nan() => 0.0,
             ratio => ratio.exp(),
         };
-        stats.proposals += 1.0;
-        stats.accepted += probability;
-        stats.scale += scale;
+        if walkers.target[chain] != f64::NEG_INFINITY {
+            stats.proposals += 1.0;
+            stats.accepted += probability;
+            stats.scale += scale;
+        }
         // Most are accepted, so it is the others that are copied.
         if !(broken || uniform < probability) {
             proposals.assign(chain, walkers, chain);
@@ -200,6 +217,11 @@ fn accept(
     }
     *walkers = proposals;
     stats
+}
+
+/// Whether f₁ is zero both where a chain is and where it would go.
+fn lost(before: &Walkers, after: f64, chain: usize) -> bool {
+    before.target[chain] == f64::NEG_INFINITY && after == f64::NEG_INFINITY
 }
 
 /// Folds a coordinate back into [lower, upper] as a ball between two walls, and says whether its direction has changed.

@@ -2,7 +2,7 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Ends, Kernel, StepStats, Walkers, accept, mix, reflect};
+use super::{Ends, Kernel, StepStats, Walkers, accept, level, lost, reflect};
 use crate::math::random::Generator;
 
 /// x′ = x + ε s ξ with normal ξ, accepted with probability min(1, f_β(x′)/f_β(x)); needs no gradient.
@@ -46,8 +46,8 @@ impl Kernel for RandomWalk {
         let proposals = Walkers::new(states, ends, false);
         let log_ratio: Vec<f64> = (0..walkers.states.nrows())
             .map(|chain| {
-                mix(beta, proposals.reference[chain], proposals.target[chain])
-                    - mix(beta, walkers.reference[chain], walkers.target[chain])
+                let lost = lost(walkers, proposals.target[chain], chain);
+                level(beta, proposals.ends(chain), lost) - level(beta, walkers.ends(chain), lost)
             })
             .collect();
         accept(walkers, proposals, &log_ratio, scale, generator)

@@ -318,20 +318,29 @@ impl Mbar {
         moved + influence.dot(&(through * counts))
     }
 
-    /// Covariance of log Z_k − log Z₀ where samples of a state follow each other in time and are worth 1/g of independent ones:
-    /// Σ_n g δ_n δ_nᵀ, with g the statistical inefficiency of the state that sample n came from ([`inefficiencies`]).
+    /// Covariance of log Z_k − log Z₀ where samples of a state follow each other in time and are worth 1/g of independent ones, g the
+    /// statistical inefficiency of each state ([`inefficiencies`]); with g = 1 it is [`Mbar::covariance`].
+    ///
+    /// Σ_i g_i N_i Cov_i(W), where Cov_i, the covariance in state i of the row that a sample adds, is taken over the samples of all
+    /// states by their weights W_ni: a state's own are too few for it where they are one or two, and never show the rare ones that
+    /// join states of little overlap.
     ///
     /// # Panics
     /// Unless there is an inefficiency for each state.
     #[must_use]
     pub fn covariance_in_time(&self, inefficiencies: &[f64]) -> Array2<f64> {
         assert_eq!(inefficiencies.len(), self.counts.len(), "an inefficiency for each state");
-        let mut centred = self.centred();
-        for (mut row, origin) in centred.rows_mut().into_iter().zip(origins(&self.counts)) {
-            row *= inefficiencies[origin].sqrt();
+        let scales: Array1<f64> =
+            self.counts.iter().zip(inefficiencies).map(|(&count, g)| count as f64 * g).collect();
+        let mut scaled = self.weights.clone();
+        for mut row in scaled.rows_mut() {
+            let shared = row.dot(&scales).sqrt();
+            row *= shared;
         }
+        let means = self.products();
+        let spread = square(scaled.view()) - (&means * &scales).dot(&means);
         let response = self.response();
-        response.dot(&square(centred.view())).dot(&response.t())
+        symmetric(response.dot(&spread).dot(&response.t()))
     }
 
     /// W_nk less its mean over the samples that came from the same state: what no change of sample within a state changes.

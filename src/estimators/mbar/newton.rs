@@ -82,14 +82,36 @@ impl<'a> Newton<'a> {
                 (at.factors, at.tops) = factors(samples.energies, self.sampled, at.base.view());
             }
         }
+        let (state, overlap) = at.loosest();
         Err(Error::NotReached {
             estimator: "mbar",
             message: format!(
-                "the equations were not solved in {} Newton steps, which is a sign of states that hardly overlap; put states between \
-                 them, or draw more samples",
+                "state {state} hardly overlaps with any state before it (by {overlap:.0e}), and the equations were not solved in {} \
+                 Newton steps; put states between them, or draw more samples",
                 at.steps
             ),
         })
+    }
+
+    /// The state that is joined to the others most loosely, and its largest overlap with one of them: states are taken one after the
+    /// other, always the one that overlaps most with one already taken.
+    fn loosest(&self) -> (usize, f64) {
+        let states = self.sampled.len();
+        let overlap = |i: usize, j: usize| -self.curvature[[i, j]] / self.counts[i].min(self.counts[j]);
+        let mut taken = vec![0];
+        let mut loosest = (0, f64::INFINITY);
+        while taken.len() < states {
+            let left = (0..states).filter(|state| !taken.contains(state));
+            let best = left
+                .map(|state| (state, taken.iter().map(|&other| overlap(state, other)).fold(0.0, f64::max)))
+                .max_by(|one, other| one.1.total_cmp(&other.1));
+            let Some((state, most)) = best else { break };
+            taken.push(state);
+            if most < loosest.1 {
+                loosest = (state, most);
+            }
+        }
+        (self.sampled[loosest.0], loosest.1)
     }
 
     /// The Newton direction with the first state held, damped where the curvature is singular to working precision.

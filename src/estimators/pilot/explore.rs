@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use ndarray::{Axis, concatenate};
 
-use super::{CHAINS, EXPLORING_RUNGS, fairly_weighted};
+use super::{CHAINS, EXPLORING_RUNGS, fairly_weighted, standing};
 use crate::error::Result;
 use crate::estimators::annealing::forward;
 use crate::estimators::phases::Phases;
-use crate::math::{LogWeights, Stream};
+use crate::math::Stream;
 use crate::paths::{Counts, Move, Path, Pilot, Population, Schedule};
 
 /// Fits the path to what short runs from its explorers found together; `None` if it has none. `rungs` of those after the first follow
@@ -28,25 +28,27 @@ pub(super) fn explore(
     }
     let begin = Instant::now();
     let mut size = EXPLORING_RUNGS;
-    let (log_weights, states) = phases.run("exploration", size * explorers.len(), |monitor| {
+    let (log_weights, ends, states) = phases.run("exploration", size * explorers.len(), |monitor| {
         let mut log_weights = Vec::new();
+        let mut ends = Vec::new();
         let mut states = Vec::new();
         let mut counts = Counts::default();
         for (i, explorer) in explorers.iter().enumerate() {
             let population = Population::from_reference(explorer.as_ref(), CHAINS, stream.child(i as u64));
-            let run = forward(population, &Schedule::linear(size), Move::Adapting, None, monitor)?;
+            let mut run = forward(population, &Schedule::linear(size), Move::Adapting, None, monitor)?;
             if i == 0 {
                 size = rungs(begin.elapsed().as_secs_f64(), explorers.len() - 1);
             }
             log_weights.extend_from_slice(run.weights.log());
+            ends.extend(run.population.log_density(&[1.0]));
             counts += run.population.counts();
             states.push(run.population.states());
         }
-        Ok(((log_weights, states), counts))
+        Ok(((log_weights, ends, states), counts))
     })?;
     let views: Vec<_> = states.iter().map(|states| states.view()).collect();
     let states = concatenate(Axis(0), &views).expect("states of one space have one width");
-    let picks = fairly_weighted(&LogWeights::new(log_weights), stream.child(u64::MAX));
+    let picks = fairly_weighted(&standing(log_weights, || ends), stream.child(u64::MAX));
     let tuned = path.tuned(&Pilot { rungs: &[], states: states.select(Axis(0), &picks).view() });
     Ok(tuned.map(|tuned| (tuned, size)))
 }

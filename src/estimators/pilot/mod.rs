@@ -60,6 +60,10 @@ const MOST_COORDINATES: usize = 1 << 28;
 const MOST_FLAT_RUNGS: usize = 2048;
 const FLAT_MORE: usize = 3;
 const FLAT_SHARE: f64 = 0.5;
+/// Chains that a reference is fitted to at least, and the share of them that must have started where the model has mass for their
+/// weights to say how.
+const LEAST_STANDING: usize = 16;
+const FEW_STARTS: f64 = 0.1;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 
@@ -141,6 +145,12 @@ impl Plan {
         if std_err > settings.target_se && settings.budget.is_none() {
             let (target, out_of_time) = (settings.target_se, self.decisions.out_of_time);
             warnings.push(Warning::TargetMissed { std_err, target, out_of_time });
+        }
+        if self.decisions.quadrature == Some(false) {
+            warnings.push(Warning::NoTime { what: "the cross-check by numerical integration".into() });
+        }
+        if let Some(starts) = self.decisions.bounds {
+            warnings.push(Warning::NoTime { what: format!("a lower bound from more than {starts} states") });
         }
         if self.path.start() == Some(Start::Open) {
             warnings.push(Warning::GuessedBaseRates);
@@ -230,6 +240,10 @@ pub fn plan(
         exploring: explored_rungs,
         bends,
         flat,
+        placing: None,
+        integration: None,
+        bounds: None,
+        quadrature: None,
         out_of_time,
     });
     let Decisions { chains, rungs, .. } = decisions;
@@ -320,11 +334,28 @@ pub(crate) fn equally_weighted(run: &Annealed, count: usize, stream: Stream) -> 
     run.population.pick(&systematic(&run.weights.normalised(), count, stream))
 }
 
+/// The weights that a reference is fitted by: those of a walk, or where walls of the model left few of these, equal ones for all
+/// chains that have come to where it allows them, given the log-densities at which chains ended.
+fn standing(log_weights: Vec<f64>, densities: impl FnOnce() -> Vec<f64>) -> LogWeights {
+    let weighted = log_weights.iter().filter(|weight| weight.is_finite()).count();
+    if weighted as f64 >= FEW_STARTS * log_weights.len() as f64 {
+        return LogWeights::new(log_weights);
+    }
+    let equal = |density: f64| if density == f64::NEG_INFINITY { density } else { 0.0 };
+    LogWeights::new(densities().into_iter().map(equal).collect())
+}
+
 /// Indices drawn in proportion to the weights raised to the largest power ≤ 1 that leaves an ESS of half of them: what is fitted to
 /// a few heavy chains is fitted to their modes only. (With a quarter, one reference in twenty on a 16-dimensional product of double
 /// wells lost a mode of a seventh of the mass.)
+///
+/// No index where hardly a chain stands where the model allows it: nothing can be fitted to so few.
 fn fairly_weighted(weights: &LogWeights, stream: Stream) -> Vec<usize> {
-    let least = 0.5 * weights.len() as f64;
+    let positive = weights.log().iter().filter(|weight| weight.is_finite()).count();
+    if positive < LEAST_STANDING {
+        return Vec::new();
+    }
+    let least = 0.5 * positive as f64;
     let at = |power: f64| LogWeights::new(weights.log().iter().map(|w| (power * w).max(-1e300)).collect());
     let power = if at(1.0).effective_sample_size() >= least {
         1.0

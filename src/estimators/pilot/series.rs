@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::bend::bend;
 use super::variance::{decay, shares, spread};
-use super::{AIMED_VARIANCE, FIRST_RUNGS, SETTLED, fairly_weighted, resampling};
+use super::{AIMED_VARIANCE, FIRST_RUNGS, SETTLED, fairly_weighted, resampling, standing};
 use crate::error::Result;
 use crate::estimators::annealing::Annealed;
 use crate::estimators::estimate::PilotRecord;
@@ -126,7 +126,7 @@ impl<'a> Series<'a> {
         // Copies of chains in one mode would hide from a fit that there are others.
         let fits = self.fitting && number < FITTING;
         let resampling = resampling(self.path.as_ref(), stream.child(u64::MAX)).filter(|_| !fits);
-        let run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
+        let mut run = phases.forward(&name, population, &schedule, Move::Adapting, resampling)?;
         self.pace = phases.last_seconds() / (chains * rungs) as f64;
         self.measure(&run, &schedule);
         let record = PilotRecord {
@@ -143,7 +143,7 @@ impl<'a> Series<'a> {
             record.log_z, record.std_err, record.effective_sample_size, self.barrier
         ));
         self.records.push(record);
-        self.fit(&run, fits);
+        self.fit(&mut run, fits);
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl<'a> Series<'a> {
 
     /// Fits reference and kernel: on finite spaces the reference to all chains alike, wherever they ended, because a fit by weights has
     /// forgotten what the heaviest chains did not see.
-    fn fit(&mut self, run: &Annealed, fits: bool) {
+    fn fit(&mut self, run: &mut Annealed, fits: bool) {
         let states = if fits {
             self.states.insert(run.population.states()).clone()
         } else if self.path.start() == Some(Start::Open) {
@@ -171,7 +171,9 @@ impl<'a> Series<'a> {
         } else {
             let label = 1_000 + self.records.len() as u64;
             let stream = self.stream.child(self.records.len() as u64 - 1).child(label);
-            run.population.pick(&fairly_weighted(&run.weights, stream))
+            let ends = || run.population.log_density(&[1.0]).into_raw_vec_and_offset().0;
+            let weights = standing(run.weights.log().to_vec(), ends);
+            run.population.pick(&fairly_weighted(&weights, stream))
         };
         if let Some(tuned) = self.path.tuned(&Pilot { rungs: &run.steps, states: states.view() }) {
             self.path = tuned;

@@ -1,7 +1,6 @@
 //! Adaptive integration over boxes: the cells with the largest errors are halved until the rest is accurate.
 
 use std::f64::consts::SQRT_2;
-use std::time::Instant;
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -9,6 +8,7 @@ use rayon::prelude::*;
 use super::density::{Density, Frame};
 use super::rules::Rule;
 use crate::error::{Error, Result};
+use crate::estimators::deadline::Deadline;
 
 /// A mode in the frame's coordinates.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Integrand<'a> {
     /// Axes along which regions are given in t with z = √2 atanh t, which makes a Gaussian of unit width nearly flat.
     pub(super) flattened: &'a [bool],
     pub(super) most_evaluations: u64,
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
 }
 
 /// Nats by which a value may exceed the highest mode that the search found.
@@ -56,6 +56,8 @@ pub(super) enum Stop {
     Failed(Error),
     /// A state with a much higher density than any mode known.
     Higher(Vec<f64>),
+    /// The time was over before there was an integral.
+    Late,
 }
 
 impl From<Error> for Stop {
@@ -181,7 +183,7 @@ impl Integrand<'_> {
             if converged && confirmed {
                 return Ok(Sum { value, error, exhausted: false });
             }
-            if self.density.evaluations() >= self.most_evaluations || Instant::now() >= self.deadline {
+            if self.density.evaluations() >= self.most_evaluations || self.deadline.has_passed() {
                 return Ok(Sum { value, error, exhausted: true });
             }
             // Split what carries all but a quarter of the allowed error, at most half of the cells at a time.
@@ -207,8 +209,12 @@ impl Integrand<'_> {
             if cells.iter().any(|cell| stuck(&cell.region)) {
                 return Ok(Sum { value, error, exhausted: true });
             }
-            let halves: Vec<[Cell; 2]> =
-                cells.into_par_iter().map(|cell| self.split(cell)).collect::<Result<_, Stop>>()?;
+            let halves: Result<Vec<[Cell; 2]>, Stop> =
+                cells.into_par_iter().map(|cell| self.split(cell)).collect();
+            let halves = match halves {
+                Err(Stop::Late) => return Ok(Sum { value, error, exhausted: true }),
+                halves => halves?,
+            };
             cells = kept;
             cells.extend(halves.into_iter().flatten());
         }
@@ -262,6 +268,9 @@ impl Integrand<'_> {
     }
 
     fn evaluate(&self, region: Region) -> Result<Cell, Stop> {
+        if self.deadline.has_passed() {
+            return Err(Stop::Late);
+        }
         let dim = region.lower.len();
         let half: Vec<f64> = (0..dim).map(|i| 0.5 * (region.upper[i] - region.lower[i])).collect();
         let mut points = Array2::from_shape_fn(self.rule.nodes.dim(), |(node, i)| {

@@ -6,7 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use crate::error::{Error, Result};
+use crate::estimators::deadline::Deadline;
 use crate::models::{Domain, Model};
+
+/// What a search or an integration is that did not end in time.
+pub(super) fn late(evaluations: u64) -> Error {
+    Error::NotReached {
+        estimator: super::NAME,
+        message: format!(
+            "there was no time for more than {evaluations} energies; try a longer --max-time, or annealing (--method smc)"
+        ),
+    }
+}
 
 /// −E, counted and checked.
 #[derive(Debug)]
@@ -19,6 +30,10 @@ pub(super) struct Density {
     pub(super) target: f64,
     pub(super) worst: f64,
     pub(super) budget: u64,
+    /// Most points of a scan; `None` lets the energy's pace decide.
+    pub(super) points: Option<f64>,
+    /// When searches end.
+    pub(super) deadline: Deadline,
     evaluations: AtomicU64,
 }
 
@@ -32,8 +47,22 @@ impl Density {
         };
         // Beyond three dimensions no answer is so accurate that f32 would show.
         let model = model.precise().filter(|_| space.dim <= 3).unwrap_or_else(|| Arc::clone(model));
-        let (target, worst, budget) = (0.0, 0.0, 0);
-        Some(Self { model, lower, upper, target, worst, budget, evaluations: AtomicU64::new(0) })
+        Some(Self {
+            model,
+            lower,
+            upper,
+            target: 0.0,
+            worst: 0.0,
+            budget: 0,
+            points: None,
+            deadline: Deadline::default(),
+            evaluations: AtomicU64::new(0),
+        })
+    }
+
+    /// [`Error::NotReached`] where the time is over.
+    fn in_time(&self) -> Result<()> {
+        if self.deadline.has_passed() { Err(late(self.evaluations())) } else { Ok(()) }
     }
 
     pub(super) fn dim(&self) -> usize {
@@ -63,6 +92,7 @@ impl Density {
 
     /// log f of each row of a search, by the rules of [`Density::log_at`].
     pub(super) fn log_of_search(&self, states: ArrayView2<'_, f64>) -> Result<Vec<f64>> {
+        self.in_time()?;
         self.evaluations.fetch_add(states.nrows() as u64, Ordering::Relaxed);
         let inside = |x: ArrayView1<'_, f64>| {
             x.iter().zip(self.lower.iter().zip(&self.upper)).all(|(x, (low, high))| low <= x && x <= high)
@@ -94,6 +124,7 @@ impl Density {
         if !inside || x.iter().any(|x| !x.is_finite()) {
             return Ok(f64::NEG_INFINITY);
         }
+        self.in_time()?;
         let row = ArrayView2::from_shape((1, x.len()), x).expect("one row of d numbers");
         self.evaluations.fetch_add(1, Ordering::Relaxed);
         match -self.model.energy(row)[0] {

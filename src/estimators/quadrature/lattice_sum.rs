@@ -1,7 +1,6 @@
 //! Integration in four to six dimensions by sums over two shifted lattices, of which only the nodes that matter are visited.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -9,6 +8,7 @@ use rayon::prelude::*;
 use super::cells::{Peak, Region, Stop, Sum};
 use super::density::{Density, Frame};
 use crate::error::Result;
+use crate::estimators::deadline::Deadline;
 
 /// Bits of a node's number along each axis: six axes fill a word.
 const BITS: u32 = 10;
@@ -31,7 +31,7 @@ pub(super) struct Lattices<'a> {
     pub(super) peaks: &'a [Peak],
     pub(super) shift: f64,
     pub(super) most_evaluations: u64,
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
 }
 
 /// The sum over one lattice.
@@ -96,7 +96,7 @@ impl Lattices<'_> {
         let (mut value, mut decades) = (0.0, [0.0; 2]);
         while !frontier.is_empty() {
             let full = seen.len() > MOST_NODES || self.density.evaluations() > self.most_evaluations;
-            if full || Instant::now() >= self.deadline {
+            if full || self.deadline.has_passed() {
                 return Ok(None);
             }
             let points =

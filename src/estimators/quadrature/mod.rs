@@ -1,8 +1,9 @@
 //! log Z of continuous models in up to six dimensions by numerical integration.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::deadline::Deadline;
 use super::estimate::Evidence;
 use super::warnings::Warning;
 use super::{Cost, Counts, Estimate, Estimator, Guarantee, Interval, Monitor, Plan, Settings, Verdict};
@@ -41,6 +42,8 @@ const SLIVERS: f64 = 9.0;
 /// Times the sum of the cells' errors that is claimed for cubature beyond three dimensions, whose rules are of low degree: errors
 /// of twice the sum were seen where a narrow mode lies in a wide one's region.
 const CUBATURE: f64 = 5.0;
+/// Most points of a scan that a cross-check looks at.
+const CHECK_POINTS: f64 = 500_000.0;
 /// How often the region is doubled at most, by dimension.
 const DOUBLINGS: [usize; MOST_DIM + 1] = [0, 80, 40, 24, 20, 16, 16];
 /// Doublings in a row that add no less than the one before, which show that the integral diverges.
@@ -82,8 +85,19 @@ fn density_of(model: &Arc<dyn Model>) -> Result<Density> {
     Ok(density)
 }
 
-/// log Z of a model in up to three dimensions to about 1e-5 and the estimate of its error, for at most `budget` energies; `None` where
-/// that is not enough, or the model is of another kind. What it cost comes with it.
+/// What integration says as a cross-check.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CrossCheck {
+    /// log Z and the estimate of its error.
+    Answer(f64, f64),
+    /// Nothing: the energies did not suffice, or the model is of another kind.
+    None,
+    /// Nothing, because the deadline passed.
+    Late,
+}
+
+/// log Z of a model in up to three dimensions to about 1e-5 and the estimate of its error, for at most `budget` energies beside those
+/// of the search. No clock decides but the deadline. What it cost comes with it.
 ///
 /// # Errors
 /// [`Error::NotNormalisable`] where the integral grows without limit.
@@ -91,19 +105,23 @@ pub(super) fn cross_check(
     model: &Arc<dyn Model>,
     settings: &Settings,
     budget: u64,
-) -> Result<(Option<(f64, f64)>, Counts)> {
+    deadline: Deadline,
+) -> Result<(CrossCheck, Counts)> {
     let Some(mut density) = density_of(model).ok().filter(|density| density.dim() <= 3) else {
-        return Ok((None, Counts::default()));
+        return Ok((CrossCheck::None, Counts::default()));
     };
     (density.target, density.worst, density.budget) = (1e-5, 1e-2, budget);
-    // No clock decides: what is found must not depend on the machine.
-    let settings = Settings { max_time: 1e9, target_se: 1e9, ..settings.clone() };
-    let found = match answer(&density, model, &settings, Instant::now()) {
-        Ok(answer) => Some((answer.log_z, answer.error)),
+    (density.points, density.deadline) = (Some(CHECK_POINTS), deadline);
+    let settings = Settings { target_se: 1e9, ..settings.clone() };
+    let found = match answer(&density, model, &settings) {
+        Ok(answer) => CrossCheck::Answer(answer.log_z, answer.error),
         Err(error @ Error::NotNormalisable { .. }) => return Err(error),
-        Err(_) => None,
+        Err(_) => CrossCheck::None,
     };
-    Ok((found, Counts { energy_evaluations: density.evaluations(), ..Counts::default() }))
+    // What the end of the time cut short is half an answer, however good it looks.
+    let found = if deadline.has_passed() { CrossCheck::Late } else { found };
+    let counts = Counts { energy_evaluations: density.evaluations(), ..Counts::default() };
+    Ok((found, counts))
 }
 
 /// log Z and the estimate of its error.
@@ -162,7 +180,7 @@ fn support(
     Ok(())
 }
 
-fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start: Instant) -> Result<Answer> {
+fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings) -> Result<Answer> {
     let kind = model.kind();
     let mut given: Vec<Vec<f64>> = settings
         .data
@@ -172,7 +190,6 @@ fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start:
             data.rows().into_iter().step_by(step).map(|row| row.to_vec()).collect::<Vec<_>>()
         })
         .collect();
-    let deadline = start + Duration::from_secs_f64(settings.max_time.min(1e9));
     // Every attempt that meets a state above all known modes starts the next search there.
     for _ in 0..8 {
         let mut modes = modes::search(density, kind, &given, settings.seed)?;
@@ -190,7 +207,7 @@ fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start:
                 break;
             }
         }
-        match attempt(density, kind, &modes, deadline) {
+        match attempt(density, kind, &modes) {
             Ok(answer) => {
                 let mut answer = accept(answer, density, settings)?;
                 support(&mut answer, density, kind, &modes, settings.seed, seen)?;
@@ -198,6 +215,7 @@ fn answer(density: &Density, model: &Arc<dyn Model>, settings: &Settings, start:
             }
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Higher(state)) => given.push(state),
+            Err(Stop::Late) => return Err(density::late(density.evaluations())),
         }
     }
     Err(Error::NotReached {
@@ -233,13 +251,8 @@ fn accept(answer: Answer, density: &Density, settings: &Settings) -> Result<Answ
     })
 }
 
-fn attempt(
-    density: &Density,
-    kind: &'static str,
-    modes: &[modes::Mode],
-    deadline: Instant,
-) -> Result<Answer, Stop> {
-    let dim = density.dim();
+fn attempt(density: &Density, kind: &'static str, modes: &[modes::Mode]) -> Result<Answer, Stop> {
+    let (dim, deadline) = (density.dim(), density.deadline);
     let (frame, peaks) = peaks_of(density, kind, modes)?;
     let rule = Rule::new(dim);
     let spent = density.evaluations();
@@ -390,12 +403,13 @@ impl Estimator for Quadrature {
     fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         settings.check()?;
         let start = Instant::now();
-        let density = density_of(model)?;
+        let mut density = density_of(model)?;
+        density.deadline = Deadline::after(start, settings.max_time);
         if let Some(data) = &settings.data {
             model.space().check(data.view())?;
         }
         monitor.begin(NAME, 0);
-        let Answer { log_z, error, evidence, doubts } = answer(&density, model, settings, start)?;
+        let Answer { log_z, error, evidence, doubts } = answer(&density, model, settings)?;
         let counts = Counts { energy_evaluations: density.evaluations(), ..Counts::default() };
         let cost = Cost::of_one(NAME, start.elapsed().as_secs_f64(), counts);
         let mut estimate = Estimate::exact(NAME, log_z, Guarantee::Numerical, cost);

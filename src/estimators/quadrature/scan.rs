@@ -115,8 +115,11 @@ pub(super) fn scan_box(
     Ok(Scan { starts, resolution, points: SPHERES * each })
 }
 
-/// As many points as `wanted`, but no more than a second's work.
+/// As many points as `wanted`, but no more than were allowed, or than a second's work.
 fn affordable(density: &Density, frame: &Frame, wanted: f64) -> Result<f64> {
+    if let Some(most) = density.points {
+        return Ok(wanted.clamp(16_384.0, most));
+    }
     let probe = Array2::from_shape_fn((1024, density.dim()), |(row, axis)| ((row * (axis + 3)) as f64).sin());
     let begin = Instant::now();
     values(density, &frame.states(probe.view()))?;

@@ -160,13 +160,15 @@ fn multistate(samples: &Samples) -> Result<Analysis> {
     })
 }
 
-/// log f_to − log f_from of the states kept from rung `from`.
+/// log f_to − log f_from of the states kept from rung `from`; −∞ for a state that has not yet come to where the model has mass.
 fn gains(samples: &Samples, from: usize, to: usize) -> Vec<f64> {
     let kept = samples.kept();
     let range = from * kept..(from + 1) * kept;
     let (here, there) =
         (samples.energies.slice(s![from, range.clone()]), samples.energies.slice(s![to, range]));
-    here.iter().zip(there).map(|(here, there)| here - there).collect()
+    let gain =
+        |(here, there): (&f64, &f64)| if *here == f64::INFINITY { f64::NEG_INFINITY } else { here - there };
+    here.iter().zip(there).map(gain).collect()
 }
 
 /// √(S/(S−1) Σ δ²) of deviations of mean zero.

@@ -10,8 +10,8 @@ use crate::estimators::phases::Phases;
 use crate::math::Stream;
 use crate::paths::{Path, Schedule};
 
-/// How long a run is that places rungs, and one that bends the path.
-const PLACING: Length = Length { burn_in: 50, rounds: 100, every: 100 };
+/// Rounds of a run that places rungs, after half as many that do not count; and how long one is that bends the path.
+pub(super) const PLACING: usize = 100;
 const BENDING: Length = Length { burn_in: 2, rounds: 8, every: 2 };
 /// Runs that bend it, to a unit of the ladder's barrier and at most, and the barrier below which paths are straight enough.
 const BENDS: f64 = 4.0;
@@ -36,6 +36,8 @@ pub(crate) struct Fit<'a, 'm> {
     systems: usize,
     /// How many rungs there are to be, where that is given.
     pub rungs: Option<usize>,
+    /// Rounds of the runs that place them.
+    pub placing: usize,
     stream: Stream,
     /// What the model's mean state is thought to be: a running mean, from the reference's on.
     mean: Option<Array1<f64>>,
@@ -51,14 +53,25 @@ impl<'a, 'm> Fit<'a, 'm> {
         stream: Stream,
         phases: &'a mut Phases<'m>,
     ) -> Self {
-        Self { path, schedule, ends: None, systems, rungs: None, stream, mean: None, phases }
+        Self {
+            path,
+            schedule,
+            ends: None,
+            systems,
+            rungs: None,
+            placing: PLACING,
+            stream,
+            mean: None,
+            phases,
+        }
     }
 
     /// Places rungs so that exchanges are rejected equally often, in so many runs.
     pub(crate) fn place(&mut self, runs: usize) -> Result<()> {
+        let length = Length { burn_in: self.placing / 2, rounds: self.placing, every: self.placing };
         for run in 0..runs {
             let name = format!("ladder {}", run + 1);
-            let run = self.run(&name, run as u64, PLACING, Observables::NONE)?;
+            let run = self.run(&name, run as u64, length, Observables::NONE)?;
             self.take(&run);
         }
         Ok(())

@@ -140,6 +140,7 @@ pub fn run(
     monitor: &dyn Monitor,
 ) -> Result<Tempered> {
     let Start { schedule, systems, .. } = start;
+    let smooth = path.smooth().is_none();
     let mut ladder = Ladder::start(path, start)?;
     for round in 0..length.burn_in {
         ladder.round(round)?;
@@ -174,7 +175,9 @@ pub fn run(
                 }
             }
             let top = ladder.populations.last_mut().expect("a ladder has rungs");
-            jumps.extend(top.log_ratio(1.0, 1f64.next_down())?);
+            // A chain that has not yet come to where the model has mass has no ratio.
+            let lost = smooth && top.log_density(&[1.0]).iter().any(|density| *density == f64::NEG_INFINITY);
+            jumps.extend(if lost { vec![0.0; systems] } else { top.log_ratio(1.0, 1f64.next_down())? });
         }
         monitor.advance(1);
     }

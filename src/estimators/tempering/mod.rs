@@ -25,6 +25,8 @@ mod fit;
 pub mod ladder;
 mod samples;
 
+use fit::PLACING;
+
 pub(crate) use analyses::spread;
 pub use analyses::{Analysis, analyse};
 pub(crate) use fit::Fit;
@@ -42,9 +44,14 @@ const PLANNED_R_HAT: f64 = 1.01;
 pub(crate) const MOST_R_HAT: f64 = 1.03;
 /// How many times the first trial a run may be for the sake of R̂: some systems never leave their own part of the space.
 const MOST_TRIALS: f64 = 64.0;
-/// Pilots that place the rungs, and the rounds of the one that measures what the error will be.
+/// Pilots that place the rungs, and the rounds of the one that measures what the error will be, to one of theirs.
 const PLACINGS: usize = 2;
-const MEASURING: usize = 200;
+const MEASURED: usize = 2;
+const MEASURING: usize = MEASURED * PLACING;
+/// Share of the time limit that these pilots may use, at the pace of annealing, whose chains fill more threads; and the fewest rounds of
+/// the former whatever that takes.
+const PILOTING: f64 = 0.1;
+const LEAST_PLACING: usize = 5;
 /// Fewest rounds of the reported run.
 const LEAST_ROUNDS: usize = 256;
 /// Numbers that a run keeps, energies of its states at all rungs and observables, and the fewest states of a rung in each system whatever that takes.
@@ -106,25 +113,45 @@ pub(crate) fn sample(
 ) -> Result<(Estimate, Array2<f64>)> {
     let began = Instant::now();
     let mut phases = Phases::new(monitor);
-    let rounds = |path: &dyn Path| Rounds { answer: 1.0, evidence: evidence::rounds(path), resampled: true };
+    let rounds = |path: &dyn Path| {
+        let evidence = evidence::rounds(path);
+        // Where time is short the ladder gets as much of it as the evidence; a budget does not count that.
+        let answer = if settings.budget.is_some() { 1.0 } else { 1.0 + evidence };
+        Rounds { answer, evidence, resampled: true }
+    };
     // Systems and rungs are the ladder's; annealing chooses its own, and the evidence is annealed.
     let annealing = Settings { chains: None, rungs: None, ..settings.clone() };
     let mut plan = pilot::plan(model, &annealing, rounds, &mut phases)?;
-    let systems = settings.chains.unwrap_or_else(|| usual_systems(plan.path.as_ref()));
+    let usual = settings.chains.unwrap_or_else(|| usual_systems(plan.path.as_ref()));
+    let fewest = settings.chains.unwrap_or(SYSTEMS);
     let stream = Stream::new(settings.seed).child(8);
 
     phases.role = Role::Pilot;
+    let room = phases.affordable(settings, PILOTING);
     let first = settings.rungs.unwrap_or(((DENSITY * plan.barrier).ceil() as usize).max(2));
+    let placing = match settings.replay {
+        Some(decisions) => decisions.placing,
+        None => room.and_then(|steps| {
+            // Half as many rounds again do not count.
+            let rounds =
+                |systems: usize| steps / (1.5 * ((PLACINGS + MEASURED) * (first + 1) * systems) as f64);
+            let few = rounds(usual) < PLACING as f64;
+            few.then(|| (rounds(fewest) as usize).clamp(LEAST_PLACING, PLACING))
+        }),
+    };
+    let systems = if placing.is_some() { fewest } else { usual };
     let mut fit =
         Fit::new(Arc::clone(&plan.path), plan.schedule.with_rungs(first), systems, stream, &mut phases);
     fit.rungs = settings.rungs;
+    fit.placing = placing.unwrap_or(PLACING);
+    let measuring = MEASURED * fit.placing;
     fit.place(PLACINGS)?;
     let Fit { schedule, ends, .. } = fit;
     let path = plan.path.as_ref();
     let states = schedule.betas().len();
     let measure = |name: &str, rounds: usize, before: &Positions, label: u64, phases: &mut Phases<'_>| {
         let start = Start { schedule: &schedule, systems, before: Some(before), stream: stream.child(label) };
-        let length = Length { burn_in: MEASURING / 2, rounds, every: keeping(rounds, systems, states, 0) };
+        let length = Length { burn_in: measuring / 2, rounds, every: keeping(rounds, systems, states, 0) };
         let run = temper(name, path, start, length, Observables::NONE, phases)?;
         let affordable = if let Some(budget) = settings.budget {
             let spent = phases.cost.counts.sweeps as f64;
@@ -135,7 +162,7 @@ pub(crate) fn sample(
         };
         Trial::of(&run, rounds, affordable, settings)
     };
-    let mut trial = measure("ladder 3", MEASURING, &ends.expect("the ladder has run"), 2, &mut phases)?;
+    let mut trial = measure("ladder 3", measuring, &ends.expect("the ladder has run"), 2, &mut phases)?;
     // A trial that is far shorter than what systems take to forget sees only a part of that.
     let longer = match settings.replay {
         Some(decisions) => decisions.trial,
@@ -145,7 +172,7 @@ pub(crate) fn sample(
     if let Some(rounds) = longer {
         trial = measure("ladder 4", rounds, &trial.ends, 4, &mut phases)?;
     }
-    plan.decisions.trial = longer;
+    (plan.decisions.trial, plan.decisions.placing) = (longer, placing);
     let wanted = trial.wanted.max(trial.forgetting);
     let affordable = settings
         .replay
@@ -176,7 +203,7 @@ pub(crate) fn sample(
     }
     let (log_z, std_err) = (analyses[0].log_z, analyses[0].std_err);
 
-    let found = evidence::gather(model, &plan, settings, &mut phases)?;
+    let found = evidence::gather(model, &mut plan, settings, &mut phases)?;
     let evidence = evidence::compare(found, log_z, std_err);
     let r_hat = run.samples.r_hat();
     let mut reasons = doubts(&run, r_hat, LEAST_TRIPS, std_err, settings);

@@ -53,8 +53,10 @@ impl Ensemble for GeometricEnsemble {
             Move::Forward | Move::Reversed => self.step_size.at(beta),
         };
         let stats = self.kernel.step(&mut self.walkers, &mut self.ends, beta, scale, &mut self.generator);
-        if movement == Move::Adapting {
-            let miss = stats.acceptance().unwrap_or(1.0) - self.kernel.target_acceptance();
+        if movement == Move::Adapting
+            && let Some(acceptance) = stats.acceptance()
+        {
+            let miss = acceptance - self.kernel.target_acceptance();
             self.adapted = Some((scale * (0.7 * miss).exp()).clamp(1e-8, 10.0));
         }
         self.ends.counts.sweeps += self.walkers.states.nrows() as u64;

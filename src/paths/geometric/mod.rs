@@ -25,6 +25,8 @@ use step_size::StepSize;
 
 /// Fits after which the kind of the reference is settled, so that step sizes are measured in the units that they are used in.
 const FITS: usize = 3;
+/// Draws of the reference that tell whether walls keep the model's mass away from it.
+const PROBES: usize = 64;
 /// Most chains of a pilot that fits a reference with many parameters.
 const MOST_PILOTS: usize = 1024;
 
@@ -157,6 +159,19 @@ impl GeometricPath {
         self.with_spread(self.shared.spread.iter().map(|spread| factor * spread).collect())
     }
 
+    /// The same path from a reference that lies so many of its standard deviations further along every coordinate.
+    fn aside(&self, deviations: f64) -> Self {
+        let Shared { centre, spread, .. } = self.shared.as_ref();
+        let centre = centre.iter().zip(spread).map(|(centre, spread)| centre + deviations * spread).collect();
+        Self { shared: Arc::new(Shared { centre, ..(*self.shared).clone() }), ..self.clone() }
+    }
+
+    /// Whether the model forbids all of a few draws of the reference.
+    fn is_walled_off(&self) -> bool {
+        let draws = self.shared.reference().sample(PROBES, &mut Stream::new(0x7761_6c6c).generator());
+        self.shared.model.energy(draws.view()).iter().all(|energy| *energy == f64::INFINITY)
+    }
+
     /// The same path from a reference of another width, with steps of about the same length.
     fn with_spread(&self, spread: Vec<f64>) -> Self {
         // Step sizes are in units of the spread.
@@ -257,7 +272,14 @@ impl Path for GeometricPath {
         if self.fitted_to_data || self.shared.space.domain != Domain::Real {
             return Vec::new();
         }
-        [0.3, 1.0, 3.0, 10.0, 30.0].map(|factor| Arc::new(self.stretched(factor)) as Arc<dyn Path>).to_vec()
+        let around = |path: Self| [0.3, 1.0, 3.0, 10.0, 30.0].map(|factor| path.stretched(factor));
+        let mut explorers = around(self.clone()).to_vec();
+        if self.is_walled_off() {
+            // Walls mostly ask for one sign of all coordinates.
+            let signs = [1.0, -1.0].map(|sign| around(self.clone()).map(|path| path.aside(2.0 * sign)));
+            explorers.extend(signs.into_iter().flatten());
+        }
+        explorers.into_iter().map(|path| Arc::new(path) as Arc<dyn Path>).collect()
     }
 
     fn finer(&self) -> Option<Arc<dyn Path>> {
