@@ -40,7 +40,6 @@ fn judged(model: &Arc<dyn Model>, truth: f64, data: Option<&Array2<f64>>, least:
             let found = by_name(method).unwrap().estimate(model, &settings, &Silent).unwrap();
             let converged = found.verdict.is_converged();
             let error = found.log_z - truth;
-            println!("{method} {seed}: {error:+.4} ± {:.4}, converged {converged}", found.std_err.unwrap());
             assert!(!(converged && is_wrong(&found, truth)), "{method}, seed {seed}: off by {error}");
             right += usize::from(converged && !is_wrong(&found, truth));
         }

@@ -44,6 +44,9 @@ pub(crate) fn one_walk(path: &dyn Path) -> Rounds {
 /// comparisons, which is what a sharp eye costs.
 pub(crate) const LIMIT: f64 = 2.5;
 
+/// The same of an answer from a flat reference, which may lie above for one reason only: normal errors reach it once in 44.
+const FLAT_ABOVE: f64 = 2.0;
+
 /// A difference of less than this many nats is no missed mode, so a sharp eye would see chance alone: there it takes `PLAIN` errors.
 const SLIGHT: f64 = 0.05;
 const PLAIN: f64 = 4.0;
@@ -249,8 +252,9 @@ pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evi
         .into_iter()
         .map(|Answer { source, walk: (direction, rungs), found: (other, error), below }| Evidence {
             agrees: {
+                let above = if direction == Direction::Flat { FLAT_ABOVE } else { LIMIT };
                 let (above, below) =
-                    if (other - log_z).abs() < SLIGHT { (PLAIN, below.max(PLAIN)) } else { (LIMIT, below) };
+                    if (other - log_z).abs() < SLIGHT { (PLAIN, below.max(PLAIN)) } else { (above, below) };
                 (-below..=above).contains(&score(log_z, std_err, other, error))
             },
             source,
@@ -267,8 +271,8 @@ pub(crate) fn compare(answers: Vec<Answer>, log_z: f64, std_err: f64) -> Vec<Evi
 const WEAK: f64 = 0.15;
 
 /// The same of a run from a flat reference, which is far away where a fitted one serves better: with it a mode as heavy as all that were
-/// found together, log 2, still stands out by [`LIMIT`].
-const WEAK_FLAT: f64 = 0.277;
+/// found together, log 2, still stands out by [`FLAT_ABOVE`].
+const WEAK_FLAT: f64 = 0.5 * std::f64::consts::LN_2;
 /// Nor does one whose standard error is this many times the answer's at like effort, unless it is small: it did not see what made the
 /// answer so certain, or the answer did not see what makes it so uncertain.
 const VAGUE: f64 = 10.0;

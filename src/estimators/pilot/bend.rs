@@ -23,14 +23,23 @@ pub(super) struct Bent {
     pub runs: usize,
 }
 
-/// The path bent, in `most` runs or less, or in as many as a replay asks for; `None` where it cannot be bent or need not be, or where there is no room for
+/// How often a path is bent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Runs {
+    /// As an earlier run decided.
+    Decided(usize),
+    /// As its barrier calls for, so often at most.
+    AtMost(usize),
+}
+
+/// The path bent; `None` where it cannot be bent or need not be, or where there is no room for
 /// that.
 pub(super) fn bend(
     path: &Arc<dyn Path>,
     curve: &Schedule,
     (barrier, pace): (f64, f64),
     settings: &Settings,
-    (most, replay): (usize, Option<Option<usize>>),
+    runs: Runs,
     stream: Stream,
     phases: &mut Phases<'_>,
 ) -> Result<Option<Bent>> {
@@ -44,11 +53,11 @@ pub(super) fn bend(
         Some(budget) => BENDING * budget as f64 / sweeps,
         None => BENDING * settings.max_time / (pace * sweeps),
     };
-    let most = match replay {
-        Some(decided) => decided,
-        None => Some(room as usize).filter(|room| *room >= LEAST_BENDS).map(|room| room.min(most)),
+    let most = match runs {
+        Runs::Decided(runs) => runs,
+        Runs::AtMost(_) if room < LEAST_BENDS as f64 => return Ok(None),
+        Runs::AtMost(most) => most.min(room as usize),
     };
-    let Some(most) = most else { return Ok(None) };
     let runs = fit.bend(most)?;
     Ok(Some(Bent { path: fit.path, schedule: fit.schedule, runs }))
 }

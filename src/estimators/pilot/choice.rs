@@ -16,8 +16,10 @@ use crate::paths::{Path, Pilot, Start};
 const FIRST_LOOK: usize = 128;
 /// Share of the limit that pilots from a flat reference may have used before any is fitted to.
 const FIRST_SHARE: f64 = 0.08;
+/// The same of those that run on once another is fitted, for themselves.
+const FLAT_SHARE: f64 = 0.003;
 /// Runs that bend the path from a flat reference: what more of them would gain, the time that a user waits for them would lose.
-const FLAT_BENDS: usize = 8;
+const FLAT_BENDS: usize = 6;
 /// How many times the rungs of a fitted reference a flat one may need and be preferred.
 const PREFERENCE: f64 = 2.0;
 
@@ -70,7 +72,11 @@ pub(super) fn choose<'a>(
     let mut fitted = of(tuned.unwrap_or(path), fitting, "", stream)?;
     fitted.run(whole, phases)?;
     let longest = (0.5 * fitted.needed()).max(0.5 * MOST_FLAT_RUNGS as f64) as usize;
-    flat.run(Until { rungs: longest, share: SHARE, ..first }, phases)?;
+    let share = match settings.budget {
+        Some(_) => SHARE,
+        None => (begin.elapsed().as_secs_f64() / settings.max_time + FLAT_SHARE).min(SHARE),
+    };
+    flat.run(Until { rungs: longest.next_power_of_two(), share, ..first }, phases)?;
 
     let pilots = (fitted.records.len(), fitted.bends);
     let counts = Some(FlatPilots { pilots: flat.records.len(), bends: flat.bends });

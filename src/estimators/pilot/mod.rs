@@ -58,8 +58,8 @@ const MOST_COORDINATES: usize = 1 << 28;
 /// Rungs that a run from a flat reference may take however few the answer has, and how many times the answer's it may have; what it
 /// costs beyond the second forward run whose place it takes, in walks of all chains.
 const MOST_FLAT_RUNGS: usize = 2048;
-const FLAT_MORE: usize = 3;
-const FLAT_SHARE: f64 = 0.5;
+const FLAT_MORE: usize = 2;
+const FLAT_SHARE: f64 = 0.25;
 /// Chains that a reference is fitted to at least, and the share of them that must have started where the model has mass for their
 /// weights to say how.
 const LEAST_STANDING: usize = 16;
@@ -108,7 +108,7 @@ pub struct Plan {
 pub struct FlatRun {
     /// Its path.
     pub path: Arc<dyn Path>,
-    /// Its schedule: as many rungs as it needs, and at most three times the answer's, or 4,096.
+    /// Its schedule: as many rungs as it needs, and at most twice the answer's, or 4,096.
     pub schedule: Schedule,
 }
 

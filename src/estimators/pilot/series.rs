@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ndarray::Array2;
 
-use super::bend::bend;
+use super::bend::{Runs, bend};
 use super::variance::{decay, shares, spread};
 use super::{AIMED_VARIANCE, FIRST_RUNGS, SETTLED, fairly_weighted, resampling, standing};
 use crate::error::Result;
@@ -181,17 +181,14 @@ impl<'a> Series<'a> {
     }
 
     fn bend(&mut self, until: Until, phases: &mut Phases<'_>) -> Result<()> {
-        let replay = until.replay.map(|(_, bends)| bends);
+        let runs = match until.replay {
+            Some((_, None)) => return Ok(()),
+            Some((_, Some(runs))) => Runs::Decided(runs),
+            None => Runs::AtMost(until.bends),
+        };
         let stream = self.stream.child(998);
-        let bent = bend(
-            &self.path,
-            &self.curve,
-            (self.barrier, self.pace),
-            self.settings,
-            (until.bends, replay),
-            stream,
-            phases,
-        )?;
+        let bent =
+            bend(&self.path, &self.curve, (self.barrier, self.pace), self.settings, runs, stream, phases)?;
         if let Some(bent) = bent {
             self.path = bent.path;
             if self.settings.schedule == ScheduleChoice::EqualBarrier {
