@@ -17,7 +17,7 @@ mod sweep;
 /// log f_β(x) = β Σ_{i<j} Jᵢⱼ k(xᵢ, xⱼ) + Σᵢ [(1−β) g⁰ᵢ(xᵢ) + β gᵢ(xᵢ)] with k(x, y) = xy (Boltzmann) or δ(x, y) (Potts).
 ///
 /// At β = 0 coordinates are independent: log Z₀ = Σᵢ log Σₛ exp g⁰ᵢ(s). g⁰ is the log of smoothed marginals of data, or of pilot
-/// chains and then drawn [towards flat](super::lean) where these are in several modes; without either it is 0, and every state as
+/// chains and then drawn towards flat where these are in several modes; without either it is 0, and every state as
 /// likely as any other. So it is, whatever chains did, where the model is *even*: where a global flip of all bits or spins, or any
 /// permutation of all Potts states, leaves E alone. The kernel is a sweep of single-site Gibbs updates in the order of the
 /// sites; its reversal sweeps the other way. What pulls at a site is added up in f64 when it is visited, for 32 chains at once:

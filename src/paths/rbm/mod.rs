@@ -23,7 +23,7 @@ pub(super) use bridge::Bridge;
 ///
 /// For Bernoulli visible units r₀ = b⁰·v and r₁ = b·v. At β = 0 they are independent, so log Z₀ = Σ softplus(b⁰) + H log 2. It is the
 /// geometric path on (v, h) with h summed out. b⁰ are the log-odds of base rates, of data's means, or of what pilot chains did, and
-/// then drawn [towards flat](super::lean) where these are in several modes. The reference of an even machine is flat whatever they did.
+/// then drawn towards flat where these are in several modes. The reference of an even machine is flat whatever they did.
 ///
 /// Gaussian units are held as u = (v − b)/σ with bW̃ folded into c, so that no large numbers cancel. Their path is
 /// log f_β = −|u|²/2 + Σⱼ softplus(β² cⱼ + β (uσW̃)ⱼ): the hidden units are distributed as the model has them to the power β², since
