@@ -16,7 +16,8 @@ use lnz::estimators::tempering::{Length, Observables, Start, ladder};
 use lnz::estimators::waste_free::{self, Islands};
 use lnz::estimators::{Settings, Silent, pilot, quickest_exact};
 use lnz::math::{LogWeights, Stream, log_mean_exp, statistics};
-use lnz::models::{Ising, Lattice, Mixture, Model, Rbm, Units};
+use lnz::models::gaussian_rbm::Convention;
+use lnz::models::{GaussianRbm, Ising, Lattice, Mixture, Model, Rbm, Units};
 use lnz::paths::{BLOCK, Bend, Move, Path, Population, Schedule};
 use ndarray::{Array1, Array2, array};
 
@@ -27,6 +28,14 @@ fn rbm() -> Arc<dyn Model> {
     let b = Array1::from_shape_fn(12, |i| 0.3 * (i as f64).cos() - 0.2);
     let c = Array1::from_shape_fn(8, |j| 0.2 * (j as f64).sin() + 0.1);
     Arc::new(Rbm::new(weights, b, c, Units::Bits).unwrap())
+}
+
+/// Clusters around b + σ²W̃h, hidden biases that nearly balance them, all of it without symmetry.
+fn gaussian_rbm() -> Arc<dyn Model> {
+    let weights = Array2::from_shape_fn((5, 4), |(i, j)| 1.5 * ((2 * i + 3 * j) as f64).sin());
+    let c = -0.5 * weights.mapv(|w| w * w).sum_axis(ndarray::Axis(0)) + array![0.3, -0.2, 0.0, 0.5];
+    let (b, sigma) = (array![0.4, -1.0, 0.2, 0.0, 0.7], array![0.8, 1.0, 1.3, 0.9, 1.1]);
+    Arc::new(GaussianRbm::new(weights, b, c, sigma, Convention::Cho).unwrap())
 }
 
 fn ising() -> Arc<dyn Model> {
@@ -105,7 +114,8 @@ fn resampled((path, schedule): (Arc<dyn Path>, Schedule), truth: f64, most: f64)
 
 /// Models, each with a path to it.
 fn subjects() -> Vec<(Arc<dyn Model>, Arc<dyn Path>)> {
-    let straight = [rbm(), ising(), mixture()].map(|model| (Arc::clone(&model), prepared(&model, 8).0));
+    let straight =
+        [rbm(), gaussian_rbm(), ising(), mixture()].map(|model| (Arc::clone(&model), prepared(&model, 8).0));
     straight.into_iter().chain([(rbm(), bent(&rbm(), 8).0)]).collect()
 }
 
@@ -154,6 +164,13 @@ fn systems_that_keep_apart_are_seen() {
         let found = r_hat(&model);
         assert!(found < 1.05, "{}: {found}", model.kind());
     }
+}
+
+#[test]
+fn gaussian_rbm_annealed() {
+    let model = gaussian_rbm();
+    annealed(prepared(&model, 64), exact(&model), 0.2);
+    tempered(prepared(&model, 8), exact(&model), 0.2);
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl std::fmt::Display for Guarantee {
 }
 
 /// Whether to believe an estimate.
+///
+/// *Converged* is the agreement of checks, not a proof. On finite spaces one of them starts from a flat reference, or the answer itself
+/// does: before, all started where pilots had fitted the reference, and agreed on wrong numbers of models with several modes. What
+/// neither a flat reference, quenched chains nor a lower bound finds is still not seen, and on continuous spaces neither is a narrow
+/// spike inside a broad slab.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

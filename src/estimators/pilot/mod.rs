@@ -161,6 +161,9 @@ impl Plan {
 
 /// Runs pilots until the variance of their log-weights is small enough to extrapolate from, and settles the reported round.
 ///
+/// On finite spaces a flat reference is tried first, and kept unless a fitted one serves much better; then the answer is held against a
+/// run from the flat one ([`Plan::flat`]).
+///
 /// Pilots have 128 chains each (or as many as the path's reference needs to be fitted), 32 rungs at first, and twice as many as soon as
 /// two have fitted reference and kernel or the variance is above 2.5; each runs at the schedule that the one before it suggested. A
 /// path that can be bent ([`Bend`](crate::paths::Bend)) is, after the second pilot, where its barrier is 6 or more: by up to 40 short
