@@ -10,6 +10,9 @@ pub use crate::kernels::{KernelChoice, ReferenceChoice};
 /// Sweeps that three pilots and a small round take.
 pub(crate) const LEAST_BUDGET: u64 = 1 << 16;
 
+/// Most pilots of a series: each has twice the rungs of the one before, and no time limit leaves room for more.
+const MOST_PILOTS: usize = 24;
+
 /// Most states of a chain at a rung, all of which are kept.
 const MOST_STATES: usize = 1024;
 
@@ -183,9 +186,11 @@ impl Settings {
         {
             return Err(Error::setting("--rungs", rungs, "a schedule has between 1 and 100000000 rungs"));
         }
-        if let Some(Decisions { trial, exploring, placing, integration, .. }) = self.replay {
+        if let Some(Decisions { pilots, flat, trial, exploring, placing, integration, .. }) = self.replay {
             let (chains, rungs) = integration.unzip();
             for (what, decided, allowed) in [
+                ("pilots", Some(pilots), 0..=MOST_PILOTS),
+                ("pilots from a flat reference", flat.map(|flat| flat.pilots), 0..=MOST_PILOTS),
                 ("rounds of a trial", trial, 8..=1 << 30),
                 ("rungs of exploration", exploring, 8..=1 << 30),
                 ("rounds of a first ladder", placing, 2..=1 << 10),
