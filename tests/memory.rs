@@ -71,7 +71,7 @@ const MANY: usize = 8 * FEW;
 fn annealing_keeps_its_chains_and_little_else() {
     let _turn = TURN.lock();
     for (spec, chains, parameters, state) in [
-        ("ref:rbm?visible=784&hidden=500&scale=0.1", 128, 784 * 500 + 784 + 500, 784 + 500),
+        ("ref:rbm?visible=784&hidden=500&scale=0.1", 1024, 784 * 500 + 784 + 500, 784 + 500),
         ("ref:ising?side=16&coupling=0.3&field=0.1", 1024, 2, 256),
         ("ref:gaussian?dim=100", 1024, 100 + 100 * 101, 2 * 100),
         ("ref:many-well?dim=32", 1024, 0, 2 * 32),
