@@ -22,9 +22,9 @@ use crate::paths::Path;
 ///
 /// Pilots choose schedule, rungs, chains and kernels; then one round on fresh random streams is reported, whatever it shows.
 ///
-/// Memory does not grow with the number of rungs but for the record of them, at most 300 bytes a rung. A run with 1,024 chains,
-/// as by default, or more takes at most three times what the model and its chains' states fill as f64, the model counted; with HMC a state is a position
-/// and a gradient. (What matrix products keep on each thread is not in this: up to a copy of an RBM's weights.)
+/// Memory does not grow with the number of rungs but for the record of them, at most 300 bytes a rung. A run with 1,024 chains, as by
+/// default, or more takes at most three times what the model and its chains' states fill as f64, the model counted; with HMC a state is
+/// a position and a gradient. (What matrix products keep on each thread is not in this: up to a copy of an RBM's weights.)
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ais;
 

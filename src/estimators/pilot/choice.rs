@@ -19,7 +19,7 @@ const FIRST_SHARE: f64 = 0.08;
 /// The same of those that run on once another is fitted, for themselves.
 const FLAT_SHARE: f64 = 0.003;
 /// Runs that bend the path from a flat reference: what more of them would gain, the time that a user waits for them would lose.
-const FLAT_BENDS: usize = 6;
+const FLAT_BENDS: usize = 8;
 /// How many times the rungs of a fitted reference a flat one may need and be preferred.
 const PREFERENCE: f64 = 2.0;
 

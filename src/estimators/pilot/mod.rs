@@ -108,7 +108,7 @@ pub struct Plan {
 pub struct FlatRun {
     /// Its path.
     pub path: Arc<dyn Path>,
-    /// Its schedule: as many rungs as it needs, and at most twice the answer's, or 4,096.
+    /// Its schedule: twice the answer's rungs, or 4,096.
     pub schedule: Schedule,
 }
 
@@ -254,8 +254,8 @@ pub fn plan(
         if given { curve } else { reported_schedule(settings, &curve, rungs) }
     };
     let flat = check.map(|flat| {
-        let most = (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS);
-        let rungs = (flat.needed().ceil() as usize).clamp(rungs, most);
+        // All that it may have: it was not chosen because it needs more, or because its pilots were too short to tell.
+        let rungs = (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS);
         FlatRun { schedule: schedule_of(flat.curve, rungs), path: flat.path }
     });
     let Series { path, curve, records, .. } = series;
