@@ -26,6 +26,11 @@ impl Deadline {
     pub(crate) fn has_passed(self) -> bool {
         self.0.is_some_and(|end| Instant::now() >= end)
     }
+
+    /// Whether so many seconds are left.
+    pub(crate) fn leaves(self, seconds: f64) -> bool {
+        self.0.is_none_or(|end| Instant::now() + Duration::from_secs_f64(seconds) < end)
+    }
 }
 
 #[cfg(test)]
@@ -41,5 +46,7 @@ mod tests {
         assert!(Deadline::after(now, 0.0).within(3600.0).has_passed());
         assert!(!Deadline::default().has_passed() && !Deadline::default().within(0.0).has_passed());
         assert!(!Deadline::after(now, 1e300).has_passed());
+        assert!(Deadline::after(now, 3600.0).leaves(60.0) && !Deadline::after(now, 60.0).leaves(3600.0));
+        assert!(Deadline::default().leaves(1e6));
     }
 }

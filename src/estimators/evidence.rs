@@ -1,18 +1,20 @@
 //! Independent evidence for an annealed estimate: weights cannot see a part of the space that no chain visited.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ndarray::Array2;
 
+use super::annealing::Annealed;
 use super::estimate::{Direction, Evidence, Role};
 use super::floor::{Room, floor, some};
 use super::phases::Phases;
-use super::pilot::{Plan, Rounds, equally_weighted, resampling, reschedule};
+use super::pilot::{FlatRun, Plan, Rounds, equally_weighted, resampling, reschedule};
 use super::quadrature::{self, CrossCheck};
-use super::settings::{Decisions, Settings};
+use super::settings::{Decisions, FlatStart, MOST_FLAT_RUNS, Settings};
 use super::warnings::Warning;
 use crate::error::Result;
-use crate::math::Stream;
+use crate::math::{LogWeights, Stream};
 use crate::models::Model;
 use crate::paths::{Counts, Move, Path, Population};
 
@@ -83,20 +85,23 @@ pub(crate) fn gather(
 
     let resampling = |label| resampling(plan.path.as_ref(), stream.child(label));
     // A second run forwards: from a flat reference where the answer does not start there, which sees what the answer's has forgotten.
-    let (name, direction, path, upwards, below) = match &plan.flat {
-        Some(flat) => {
-            ("run from a flat reference", Direction::Flat, &flat.path, &flat.schedule, f64::INFINITY)
-        }
-        None => ("second forward run", Direction::Forward, &plan.path, schedule, FORWARD_BELOW),
+    let (mut second, answer) = if let Some(flat) = &plan.flat {
+        let (run, runs, answer) = from_flat(flat, (plan, chains), settings, &stream, phases)?;
+        plan.decisions.flat = plan.decisions.flat.map(|decided| FlatStart { runs: Some(runs), ..decided });
+        (run, answer)
+    } else {
+        let population = Population::from_reference(plan.path.as_ref(), chains, stream.child(0));
+        let name = "second forward run";
+        let run = phases.forward(name, population, schedule, Move::Forward, resampling(10))?;
+        let answer = Answer {
+            source: format!("a {name} {size}"),
+            walk: (Direction::Forward, rungs),
+            found: plan.upward(&run),
+            below: FORWARD_BELOW,
+        };
+        (run, answer)
     };
-    let population = Population::from_reference(path.as_ref(), chains, stream.child(0));
-    let mut second = phases.forward(name, population, upwards, Move::Forward, resampling(10))?;
-    answers.push(Answer {
-        source: format!("a {name} ({chains} chains, {} rungs)", upwards.rungs()),
-        walk: (direction, upwards.rungs()),
-        found: (path.log_z_reference() + second.weights.log_mean(), second.families.std_err()),
-        below,
-    });
+    answers.push(answer);
 
     // What is still to be asked of these chains is taken now, so that they need not be kept beside those of later walks.
     let visited = some(second.population.states().view());
@@ -141,6 +146,45 @@ pub(crate) fn gather(
     plan.decisions.bounds = cut;
     answers.extend(bound);
     Ok(answers)
+}
+
+/// Runs from a flat reference, of so many chains each: one, and more of them until they are certain enough together to support an
+/// estimate, have as many chains as the answer, or leave no time for another. What they found is the mean of all; the first of them
+/// stands for the chains.
+fn from_flat(
+    flat: &FlatRun,
+    (plan, chains): (&Plan, usize),
+    settings: &Settings,
+    stream: &Stream,
+    phases: &mut Phases<'_>,
+) -> Result<(Annealed, usize, Answer)> {
+    let name = "run from a flat reference";
+    let rungs = flat.schedule.rungs();
+    let deadline = phases.deadline(settings, 1.0);
+    let most = if settings.budget.is_some() { 1 } else { (plan.chains / chains).clamp(1, MOST_FLAT_RUNS) };
+    let decided = settings.replay.and_then(|decided| decided.flat?.runs);
+    let mut walk = |label: u64| {
+        let population = Population::from_reference(flat.path.as_ref(), chains, stream.child(label));
+        let resampling = resampling(flat.path.as_ref(), stream.child(label + 10));
+        phases.forward(name, population, &flat.schedule, Move::Forward, resampling)
+    };
+    let began = Instant::now();
+    let first = walk(0)?;
+    let (seconds, mut runs, mut pooled) = (began.elapsed().as_secs_f64(), 1, first.families.clone());
+    while runs < decided.unwrap_or(most)
+        && (decided.is_some() || (pooled.std_err() > WEAK_FLAT && deadline.leaves(seconds)))
+    {
+        let more = walk(20 * runs as u64)?;
+        pooled = LogWeights::new([pooled.log(), more.families.log()].concat());
+        runs += 1;
+    }
+    let answer = Answer {
+        source: format!("a {name} ({} chains, {rungs} rungs)", runs * chains),
+        walk: (Direction::Flat, rungs),
+        found: (flat.path.log_z_reference() + pooled.log_mean(), pooled.std_err()),
+        below: f64::INFINITY,
+    };
+    Ok((first, runs, answer))
 }
 
 /// Numerical integration in up to three dimensions, for no more energies than a tenth of what chains took so far, and no more than a

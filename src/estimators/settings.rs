@@ -13,6 +13,9 @@ pub(crate) const LEAST_BUDGET: u64 = 1 << 16;
 /// Most pilots of a series: each has twice the rungs of the one before, and no time limit leaves room for more.
 const MOST_PILOTS: usize = 24;
 
+/// Most runs from a flat reference that an answer is held against: each has a quarter of its chains.
+pub(crate) const MOST_FLAT_RUNS: usize = 4;
+
 /// Most states of a chain at a rung, all of which are kept.
 const MOST_STATES: usize = 1024;
 
@@ -53,9 +56,9 @@ pub struct Decisions {
     /// Runs that bent the path, where it can be bent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bends: Option<usize>,
-    /// Pilots from a flat reference, where the answer starts from another.
+    /// What was run from a flat reference, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flat: Option<FlatPilots>,
+    pub flat: Option<FlatStart>,
     /// Rounds of the runs that place the rungs of a ladder, where the time limit left fewer than usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placing: Option<usize>,
@@ -72,14 +75,20 @@ pub struct Decisions {
     pub out_of_time: bool,
 }
 
-/// What the clock decided of the other series of pilots, where there were two: from a flat reference, or from a fitted one.
+/// What the clock decided of pilots from a flat reference, and of the runs from it that an answer from a fitted one is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlatPilots {
+pub struct FlatStart {
     /// Pilots that ran.
     pub pilots: usize,
     /// Runs that bent their path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bends: Option<usize>,
+    /// Rungs of a run that the answer is held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rungs: Option<usize>,
+    /// How many of these there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<usize>,
 }
 
 /// Settings of a run.
@@ -191,6 +200,8 @@ impl Settings {
             for (what, decided, allowed) in [
                 ("pilots", Some(pilots), 0..=MOST_PILOTS),
                 ("pilots from a flat reference", flat.map(|flat| flat.pilots), 0..=MOST_PILOTS),
+                ("rungs from a flat reference", flat.and_then(|flat| flat.rungs), 1..=100_000_000),
+                ("runs from a flat reference", flat.and_then(|flat| flat.runs), 1..=MOST_FLAT_RUNS),
                 ("rounds of a trial", trial, 8..=1 << 30),
                 ("rungs of exploration", exploring, 8..=1 << 30),
                 ("rounds of a first ladder", placing, 2..=1 << 10),

@@ -8,7 +8,7 @@ use super::{LEAST_RUNGS, MOST_FLAT_RUNGS, SHARE, first_curve};
 use crate::error::Result;
 use crate::estimators::evidence::LIMIT;
 use crate::estimators::phases::Phases;
-use crate::estimators::settings::{FlatPilots, Settings};
+use crate::estimators::settings::{FlatStart, Settings};
 use crate::math::Stream;
 use crate::paths::{Path, Pilot, Start};
 
@@ -31,7 +31,7 @@ pub(super) struct Chosen<'a> {
     /// Pilots of the series that was fitted, or of the only one, and runs that bent its path.
     pub pilots: (usize, Option<usize>),
     /// The same of the series from a flat reference, where there was another.
-    pub flat: Option<FlatPilots>,
+    pub flat: Option<FlatStart>,
 }
 
 /// Runs pilots from a flat reference where `path` leans, and from the fitted one unless those were settled at once.
@@ -64,7 +64,7 @@ pub(super) fn choose<'a>(
     let first = Until { rungs: FIRST_LOOK, bends: FLAT_BENDS, share: FIRST_SHARE, replay };
     flat.run(first, phases)?;
     if flat.is_settled() && flat.needed() <= LEAST_RUNGS as f64 {
-        let counts = FlatPilots { pilots: flat.records.len(), bends: flat.bends };
+        let counts = FlatStart { pilots: flat.records.len(), bends: flat.bends, rungs: None, runs: None };
         return Ok(Chosen { answer: flat, check: None, pilots: (0, None), flat: Some(counts) });
     }
     let states = flat.states.take();
@@ -79,7 +79,7 @@ pub(super) fn choose<'a>(
     flat.run(Until { rungs: longest.next_power_of_two(), share, ..first }, phases)?;
 
     let pilots = (fitted.records.len(), fitted.bends);
-    let counts = Some(FlatPilots { pilots: flat.records.len(), bends: flat.bends });
+    let counts = Some(FlatStart { pilots: flat.records.len(), bends: flat.bends, rungs: None, runs: None });
     let affordable =
         flat.is_settled() && flat.needed() <= (PREFERENCE * fitted.needed()).max(MOST_FLAT_RUNGS as f64);
     if affordable || found_more(&flat, &fitted) {

@@ -19,7 +19,7 @@ use super::annealing::{Annealed, Resampling};
 use super::estimate::{PilotRecord, Role};
 use super::phases::Phases;
 use super::resampling::systematic;
-use super::settings::{Decisions, ScheduleChoice, Settings};
+use super::settings::{Decisions, FlatStart, ScheduleChoice, Settings};
 use super::warnings::Warning;
 use crate::error::Result;
 use crate::math::roots::bisect;
@@ -234,6 +234,13 @@ pub fn plan(
         })
     };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
+    // All that it may have: the flat reference was not chosen because it needs more, or because its pilots were too short to tell.
+    let flat_rungs =
+        (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS).min((FLAT_MORE as f64 * affordable) as usize).max(1);
+    let flat = match &check {
+        Some(_) => flat.map(|decided| FlatStart { rungs: Some(flat_rungs), ..decided }),
+        None => flat,
+    };
     let decisions = settings.replay.unwrap_or(Decisions {
         pilots,
         chains,
@@ -253,11 +260,8 @@ pub fn plan(
     let schedule_of = |curve: Schedule, rungs| {
         if given { curve } else { reported_schedule(settings, &curve, rungs) }
     };
-    let flat = check.map(|flat| {
-        // All that it may have: it was not chosen because it needs more, or because its pilots were too short to tell.
-        let rungs = (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS);
-        FlatRun { schedule: schedule_of(flat.curve, rungs), path: flat.path }
-    });
+    let flat_rungs = decisions.flat.and_then(|flat| flat.rungs).unwrap_or(flat_rungs);
+    let flat = check.map(|flat| FlatRun { schedule: schedule_of(flat.curve, flat_rungs), path: flat.path });
     let Series { path, curve, records, .. } = series;
     let schedule = schedule_of(curve, rungs);
     phases.role = Role::Answer;
