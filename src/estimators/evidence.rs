@@ -37,6 +37,11 @@ pub(crate) fn rounds(path: &dyn Path) -> f64 {
     if path.widened().is_some() { 7.0 } else { 0.7 }
 }
 
+/// Chains of a walk of the evidence, where the answer has so many.
+pub(crate) fn chains(path: &dyn Path, answer: usize) -> usize {
+    if path.widened().is_some() { answer } else { answer / 4 }.max(128)
+}
+
 /// One walk for the answer, and the evidence.
 pub(crate) fn one_walk(path: &dyn Path) -> Rounds {
     Rounds { answer: 1.0, evidence: rounds(path), resampled: false }
@@ -77,7 +82,7 @@ pub(crate) fn gather(
     phases.role = Role::Evidence;
     let stream = Stream::new(settings.seed).child(3);
     let wide = plan.path.widened();
-    let chains = if wide.is_some() { plan.chains } else { plan.chains / 4 }.max(128);
+    let chains = chains(plan.path.as_ref(), plan.chains);
     let schedule = &plan.schedule;
     let rungs = schedule.rungs();
     let size = format!("({chains} chains, {rungs} rungs)");

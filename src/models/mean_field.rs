@@ -180,9 +180,12 @@ fn climb(rbm: &Rbm, start: &[bool]) -> Vec<bool> {
 
 /// The columns with the largest sums of squares, at most `most`.
 fn largest(matrix: ArrayView2<'_, f64>, most: usize) -> Vec<usize> {
-    let size = |i: usize| matrix.column(i).iter().map(|w| w.abs()).fold(0.0, f64::hypot);
+    let mut sizes = vec![0.0f64; matrix.ncols()];
+    for row in matrix.rows() {
+        sizes.iter_mut().zip(row).for_each(|(size, weight)| *size = size.hypot(*weight));
+    }
     let mut order: Vec<usize> = (0..matrix.ncols()).collect();
-    order.sort_by(|&one, &other| size(other).total_cmp(&size(one)));
+    order.sort_by(|&one, &other| sizes[other].total_cmp(&sizes[one]));
     order.truncate(most);
     order
 }

@@ -17,6 +17,7 @@ use self::series::Series;
 use self::variance::{log_variance, relative_variance, shares, spread};
 use super::annealing::{Annealed, Resampling};
 use super::estimate::{PilotRecord, Role};
+use super::evidence;
 use super::phases::Phases;
 use super::resampling::systematic;
 use super::settings::{Decisions, FlatStart, ScheduleChoice, Settings};
@@ -223,7 +224,11 @@ pub fn plan(
     let allowed = chains as f64 * support * wanted_error * wanted_error;
     let aimed = aimed.min(0.8 * log_variance(allowed, resampled));
     let wanted = rungs_for(aimed).max(barrier * barrier / aimed);
-    let affordable = (steps / chains as f64).max(1.0);
+    // Few chains have more of them in the evidence, for each of their own.
+    let share = |chains| evidence::chains(series.path.as_ref(), chains) as f64 / chains as f64;
+    let walks = answer + evidence * (share(chains) / share(usual)).max(1.0);
+    let crowded = if settings.budget.is_some() { 1.0 } else { walks / (answer + evidence) };
+    let affordable = (steps / (crowded * chains as f64)).max(1.0);
     let given = matches!(settings.schedule, ScheduleChoice::Given(_));
     let rungs = if given {
         series.curve.rungs()
