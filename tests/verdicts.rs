@@ -1,8 +1,9 @@
 //! Ordinary models with several modes, of each kind on which *converged* was once said of a wrong number: chains whose reference had
 //! been fitted to some of the modes agreed with each other about those.
 //!
-//! No run may be *converged* and off by more than four standard errors and 0.02 nat, and most must be right and *converged*. True values
-//! are sums over classes of states, or enumeration.
+//! No run may be *converged* and off by more than four standard errors and 0.02 nat, and most must be right and *converged*. The fault is
+//! planted as well: data of one mode alone make a reference that leans to it whatever pilots do, and everything but a run from a flat
+//! reference then agrees about that mode. True values are sums over classes of states, or enumeration.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -31,20 +32,51 @@ fn is_wrong(found: &Estimate, truth: f64) -> bool {
     error > 0.02 && error > 4.0 * found.std_err.unwrap_or(0.0)
 }
 
-/// Runs every method with a few seeds; none may be wrong and *converged*, and `least` of the six must be right and *converged*.
-fn judged(model: &Arc<dyn Model>, truth: f64, data: Option<&Array2<f64>>, least: usize) {
-    let mut right = 0;
-    for method in METHODS {
-        for seed in 1..=SEEDS {
-            let settings = Settings { seed, data: data.cloned(), ..Settings::default() };
-            let found = by_name(method).unwrap().estimate(model, &settings, &Silent).unwrap();
-            let converged = found.verdict.is_converged();
-            let error = found.log_z - truth;
-            assert!(!(converged && is_wrong(&found, truth)), "{method}, seed {seed}: off by {error}");
-            right += usize::from(converged && !is_wrong(&found, truth));
+/// Runs every method with a few seeds; none may be wrong and *converged*, and `least` of the six must be right and *converged*. Then the
+/// same with data near one mode, where the answer may be anything but wrong and *converged*.
+fn judged(model: &Arc<dyn Model>, truth: f64, least: usize) {
+    let right: usize = (1..=SEEDS).map(|seed| right_and_converged(model, truth, seed, None)).sum();
+    assert!(right >= least, "only {right} runs are right and converged");
+    right_and_converged(model, truth, 1, Some(near_one_mode(model)));
+}
+
+/// How many of the methods are right and *converged*; none may be wrong and *converged*.
+fn right_and_converged(model: &Arc<dyn Model>, truth: f64, seed: u64, data: Option<Array2<f64>>) -> usize {
+    let settings = Settings { seed, data, ..Settings::default() };
+    let judge = |method: &&&str| {
+        let found = by_name(method).unwrap().estimate(model, &settings, &Silent).unwrap();
+        let (converged, error) = (found.verdict.is_converged(), found.log_z - truth);
+        let leaning = settings.data.is_some();
+        assert!(
+            !(converged && is_wrong(&found, truth)),
+            "{method}, seed {seed}, data of one mode {leaning}: {error}"
+        );
+        converged && !is_wrong(&found, truth)
+    };
+    METHODS.iter().filter(judge).count()
+}
+
+/// 500 states in which one unit in five is not as in a mode, which is found by going downhill from all units alike.
+fn near_one_mode(model: &Arc<dyn Model>) -> Array2<f64> {
+    let values = model.space().values().unwrap();
+    let mut mode = Array2::from_elem((1, model.space().dim), values[values.len() - 1]);
+    let mut least = model.energy(mode.view())[0];
+    for unit in (0..mode.ncols()).cycle().take(20 * mode.ncols()) {
+        for &value in &values {
+            let old = std::mem::replace(&mut mode[[0, unit]], value);
+            let energy = model.energy(mode.view())[0];
+            if energy < least {
+                least = energy;
+            } else {
+                mode[[0, unit]] = old;
+            }
         }
     }
-    assert!(right >= least, "only {right} runs are right and converged");
+    Array2::from_shape_fn((500, mode.ncols()), |(row, unit)| {
+        let place = values.iter().position(|value| *value == mode[[0, unit]]).unwrap();
+        let step = if noise(row, unit) > 0.6 { 1 + (row + unit) % (values.len() - 1) } else { 0 };
+        values[(place + step) % values.len()]
+    })
 }
 
 fn exactly(model: &Arc<dyn Model>) -> f64 {
@@ -64,8 +96,9 @@ fn ln_choose(n: usize, k: usize) -> f64 {
     ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
 }
 
-/// An 8x8 lattice with coupling 1 on its bonds and a field at every site.
-fn ferromagnet(field: f64) -> Arc<dyn Model> {
+/// An 8x8 lattice with coupling 1 on its bonds and a small field at every site.
+#[test]
+fn a_ferromagnet_in_a_small_field() {
     let mut couplings = Array2::zeros((64, 64));
     for (row, column) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column))) {
         for (r, c) in [(row + 1, column), (row, column + 1)] {
@@ -75,21 +108,8 @@ fn ferromagnet(field: f64) -> Arc<dyn Model> {
             }
         }
     }
-    spins(couplings, Array1::from_elem(64, field))
-}
-
-#[test]
-fn a_ferromagnet_in_a_small_field() {
-    let model = ferromagnet(0.01);
-    judged(&model, exactly(&model), None, 4);
-}
-
-/// Data of one mode alone make a reference that has forgotten the other, whatever pilots do.
-#[test]
-fn a_reference_fitted_to_one_mode() {
-    let model = ferromagnet(0.0);
-    let up = Array2::from_elem((500, 64), 1.0);
-    judged(&model, exactly(&model), Some(&up), 0);
+    let model = spins(couplings, Array1::from_elem(64, 0.01));
+    judged(&model, exactly(&model), 4);
 }
 
 /// log Z = log Σ over the patterns' overlaps: sites with the same column of patterns up to sign are alike.
@@ -129,7 +149,7 @@ fn hopfield_and_curie_weiss() {
             log_count + 0.5 * load * (squares - (patterns * SITES) as f64) / SITES as f64
         });
         let truth = log_sum_exp(&energies.collect::<Vec<f64>>());
-        judged(&spins(couplings, Array1::zeros(SITES)), truth, None, 4);
+        judged(&spins(couplings, Array1::zeros(SITES)), truth, 4);
     }
 }
 
@@ -150,7 +170,7 @@ fn an_ordered_potts_model() {
         }
     }
     let model: Arc<dyn Model> = Arc::new(Potts::new(couplings, Array2::zeros((SITES, 3))).unwrap());
-    judged(&model, log_sum_exp(&terms), None, 4);
+    judged(&model, log_sum_exp(&terms), 4);
 }
 
 #[test]
@@ -158,13 +178,13 @@ fn a_dense_glass_with_small_fields() {
     let couplings =
         Array2::from_shape_fn((18, 18), |(i, j)| if i == j { 0.0 } else { 1.2 * noise(i.min(j), i.max(j)) });
     let model = spins(couplings, Array1::from_shape_fn(18, |i| 0.1 * sign(99, i)));
-    judged(&model, exactly(&model), None, 3);
+    judged(&model, exactly(&model), 3);
 }
 
 /// Flipping all units, visible and hidden, changes nothing.
 #[test]
 fn an_rbm_with_a_hidden_symmetry() {
-    let weights = Array2::from_shape_fn((40, 10), |(i, j)| 0.5 * sign(j, i) + 0.1 * noise(i, j));
+    let weights = Array2::from_shape_fn((40, 4), |(i, j)| 0.5 * sign(j, i) + 0.1 * noise(i, j));
     for units in [Units::Spins, Units::Bits] {
         let scale = if units == Units::Bits { 4.0 } else { 1.0 };
         let weights = scale * &weights;
@@ -174,7 +194,7 @@ fn an_rbm_with_a_hidden_symmetry() {
         };
         let (visible, hidden) = (bias(Axis(1)), bias(Axis(0)));
         let model: Arc<dyn Model> = Arc::new(Rbm::new(weights.clone(), visible, hidden, units).unwrap());
-        judged(&model, exactly(&model), None, 3);
+        judged(&model, exactly(&model), 3);
     }
 }
 
@@ -186,11 +206,12 @@ fn a_gaussian_rbm_of_clusters() {
     let ones = Array1::ones(10);
     let rbm = GaussianRbm::new(weights, Array1::zeros(10), hidden, ones, Convention::Cho).unwrap();
     let model: Arc<dyn Model> = Arc::new(rbm);
-    judged(&model, exactly(&model), None, 4);
+    let right: usize = (1..=SEEDS).map(|seed| right_and_converged(&model, exactly(&model), seed, None)).sum();
+    assert!(right >= 4, "only {right} runs are right and converged");
 }
 
 #[test]
 fn an_rbm_with_deep_narrow_modes() {
     let model = builtin::parse("ref:memory?visible=60&hidden=6&weight=2&threshold=0.4").unwrap();
-    judged(&model, exactly(&model), None, 1);
+    judged(&model, exactly(&model), 1);
 }
