@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use lnz::estimators::Silent;
 use lnz::estimators::annealing::{Resampling, forward};
-use lnz::estimators::tempering::{Length, Observables, Start, ladder};
+use lnz::estimators::ladder::{self, Length, Observables, Start};
 use lnz::io::{ModelOptions, read_model};
 use lnz::math::Stream;
 use lnz::models::{Ising, Lattice, Model};

@@ -6,12 +6,13 @@ use ndarray::Array2;
 use rand::RngExt;
 
 use crate::error::{Error, Result};
+use crate::estimators::comparison;
 use crate::estimators::enumeration::exact_sampler;
-use crate::estimators::evidence;
 use crate::estimators::floor::{Room, floor};
 use crate::estimators::phases::Phases;
-use crate::estimators::pilot::{self, Rounds};
+use crate::estimators::pilot;
 use crate::estimators::resampling::systematic;
+use crate::estimators::rounds::Rounds;
 use crate::estimators::verdict::doubts_about;
 use crate::estimators::{Monitor, Settings, Warning};
 use crate::math::Stream;
@@ -129,7 +130,7 @@ fn anneal(
     let (bound, _) = floor(model, data, population.states().view(), room, &mut phases)?;
     let mut doubts = doubts_about(&run.families);
     if let Some(bound) = bound {
-        doubts.extend(evidence::doubts(log_z, std_err, &evidence::compare(vec![bound], log_z, std_err)));
+        doubts.extend(comparison::doubts(log_z, std_err, &comparison::compare(vec![bound], log_z, std_err)));
     }
     let effective_sample_size = run.families.effective_sample_size();
     Ok(Draws {

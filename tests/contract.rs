@@ -10,9 +10,10 @@
 use std::sync::Arc;
 
 use lnz::estimators::annealing::{self, Resampling};
+use lnz::estimators::ladder::{self, Length, Observables, Start};
 use lnz::estimators::phases::Phases;
+use lnz::estimators::rounds::Rounds;
 use lnz::estimators::tempering::analyses::{NAMES, analyse};
-use lnz::estimators::tempering::{Length, Observables, Start, ladder};
 use lnz::estimators::waste_free::{self, Islands};
 use lnz::estimators::{Settings, Silent, pilot, quickest_exact};
 use lnz::math::{LogWeights, Stream, log_mean_exp, statistics};
@@ -55,7 +56,7 @@ fn prepared(model: &Arc<dyn Model>, rungs: usize) -> (Arc<dyn Path>, Schedule) {
     let plan = pilot::plan(
         model,
         &settings,
-        |_| pilot::Rounds { answer: 1.0, evidence: 0.0, resampled: false },
+        |_| Rounds { answer: 1.0, evidence: 0.0, resampled: false },
         &mut Phases::new(&Silent),
     )
     .unwrap();

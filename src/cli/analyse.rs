@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use lnz::estimators::estimate::Analysis;
 use lnz::estimators::mbar::{LEAST_OVERLAP, Mbar, Reduced, inefficiencies};
-use lnz::estimators::tempering::{Analysis, analyse};
+use lnz::estimators::tempering::analyse;
 use lnz::io::energies::read_energies;
 use lnz::io::record::to_json;
 use lnz::math::{Stream, statistics};

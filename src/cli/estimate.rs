@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use lnz::estimators::{self, Estimate, Estimator, Guarantee, Settings};
+use lnz::estimators::{self, Estimate, Estimator, Settings};
 use lnz::io::RunRecord;
 use lnz::io::energies::write_energies;
 use lnz::io::record::{DataRecord, ModelRecord};
@@ -189,7 +189,7 @@ impl Arguments {
             "--target-se",
             "--data",
         ]);
-        if is_exact(&estimate) && !ignored.is_empty() && !self.running.quiet {
+        if print::is_exact(&estimate) && !ignored.is_empty() && !self.running.quiet {
             said.warnings.push(format!(
                 "{} is exact and ignores {}; --method smc would use them",
                 estimate.method,
@@ -353,9 +353,4 @@ pub(crate) fn report(
 /// log Z of a model as `lnz estimate` would find it, for subcommands that need it on the way.
 pub(crate) fn quietly(model: &Arc<dyn Model>, settings: &Settings, quiet: bool) -> lnz::Result<Estimate> {
     choose(model, settings).estimate(model, settings, &Progress::new(quiet))
-}
-
-/// Whether a method's numbers carry no sampling error.
-pub(crate) fn is_exact(estimate: &Estimate) -> bool {
-    estimate.guarantee == Guarantee::Exact
 }

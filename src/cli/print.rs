@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 
-use lnz::estimators::tempering::Analysis;
-use lnz::estimators::{Direction, Estimate, Interval, Verdict, Warning};
+use lnz::estimators::estimate::Analysis;
+use lnz::estimators::{Direction, Estimate, Guarantee, Interval, Verdict, Warning};
 use lnz::io::record::to_json;
 use lnz::models::{self, Space, Tilt, Tilted};
 use lnz::wording;
 pub(crate) use lnz::wording::{duration, quoted};
 use serde::Serialize;
 
-use super::estimate::is_exact;
 use super::model::Source;
 
 /// A number with the error that log Z leaves in it: none where that is exact, a question mark where it is not known.
@@ -324,6 +323,11 @@ pub(crate) fn estimate_json(source: &Source, temperature: f64, estimate: &Estima
         notes: &source.warnings,
         lnz: env!("CARGO_PKG_VERSION"),
     }) + "\n"
+}
+
+/// Whether a method's numbers carry no sampling error.
+pub(crate) fn is_exact(estimate: &Estimate) -> bool {
+    estimate.guarantee == Guarantee::Exact
 }
 
 #[cfg(test)]

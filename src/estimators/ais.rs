@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use super::comparison;
 use super::estimate::{Estimate, Guarantee};
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::pilot::{self, Rounds};
+use super::pilot;
 use super::report::{Weighted, at_the_top};
+use super::rounds::{self, Rounds};
 use super::settings::Settings;
-use super::{Estimator, evidence, waste_free};
+use super::{Estimator, evidence};
 use crate::error::Result;
 use crate::math::Stream;
 use crate::models::Model;
@@ -55,14 +57,14 @@ pub(super) fn anneal(
     monitor: &dyn Monitor,
 ) -> Result<Estimate> {
     let mut phases = Phases::new(monitor);
-    let rounds = |path: &dyn Path| Rounds { resampled, ..evidence::one_walk(path) };
+    let rounds = |path: &dyn Path| Rounds { resampled, ..rounds::one_walk(path) };
     let waste_free = settings.waste_free.filter(|_| resampled);
     // Rungs of a waste-free round are too few for pilots and evidence, which choose their own.
     let own = waste_free.and(settings.rungs).map(|_| Settings { rungs: None, ..settings.clone() });
     let mut plan = pilot::plan(model, own.as_ref().unwrap_or(settings), rounds, &mut phases)?;
     monitor.follows(plan.evidence);
     let stream = Stream::new(settings.seed).child(2);
-    let layout = waste_free.map(|length| waste_free::layout(&plan, length, settings));
+    let layout = waste_free.map(|length| plan.waste_free(length, settings));
     let mut run = match &layout {
         Some((schedule, islands)) => {
             phases.waste_free("annealing", plan.path.as_ref(), schedule, *islands, stream)?
@@ -82,7 +84,7 @@ pub(super) fn anneal(
         guarantee: method.guarantee(),
         log_z,
         std_err,
-        evidence: evidence::compare(found, log_z, std_err),
+        evidence: comparison::compare(found, log_z, std_err),
         draws,
         run,
         plan,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 use super::bar::bar;
+use super::comparison::{self, Answer};
+use super::estimate::Analysis;
 use super::estimate::{Diagnostics, Direction, Estimate, Guarantee, Role, Trace, Verdict};
-use super::evidence::{self, Answer};
 use super::monitor::Monitor;
 use super::phases::Phases;
 use super::pilot::left;
 use super::report::interval;
 use super::resampling::systematic;
 use super::settings::Settings;
-use super::tempering::Analysis;
 use super::verdict::doubts_about;
 use super::walk::{Pair, Walked, Walkers, step};
 use super::warnings::Warning;
@@ -128,13 +128,13 @@ pub fn between(
         source: source.into(),
         walk: (direction, schedule.rungs()),
         found,
-        below: evidence::LIMIT,
+        below: comparison::LIMIT,
     };
     let answers = vec![side("the way back", Direction::Reverse, back)];
-    let compared = evidence::compare(answers, there.0, there.1);
+    let compared = comparison::compare(answers, there.0, there.1);
     let mut reasons = doubts_about(&up.weights);
     reasons.extend(doubts_about(&down.weights));
-    reasons.extend(evidence::doubts(there.0, there.1, &compared));
+    reasons.extend(comparison::doubts(there.0, there.1, &compared));
     let mut warnings = Vec::new();
     if std_err > settings.target_se {
         let (target, out_of_time) = (settings.target_se, schedule.rungs() < wanted);

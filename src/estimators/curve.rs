@@ -6,12 +6,14 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Role, Verdict};
+use super::ladder::Observables;
 use super::mbar::{Mbar, Reduced};
 use super::monitor::{Monitor, Silent};
 use super::phases::Phases;
-use super::pilot::{self, Rounds};
+use super::pilot;
+use super::rounds::Rounds;
 use super::settings::Settings;
-use super::tempering::{self, Observables};
+use super::tempering;
 use super::warnings::Warning;
 use super::{quickest_exact, usable};
 use crate::error::{Error, Result};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Decisions;
-use super::tempering::{Analysis, Samples};
+use super::decisions::Decisions;
+use super::samples::Samples;
 use super::warnings::Warning;
 pub use crate::paths::Counts;
 
@@ -416,4 +416,15 @@ pub struct PilotRecord {
     pub log_weight_variance: f64,
     /// The barrier it measured.
     pub barrier: f64,
+}
+
+/// One way to log Z₁/Z₀.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// `mbar`, `bar`, `stepping-stone-up`, `stepping-stone-down` or `ti`.
+    pub name: String,
+    /// Its log Z.
+    pub log_z: f64,
+    /// Its standard error.
+    pub std_err: f64,
 }

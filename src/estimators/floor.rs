@@ -6,9 +6,9 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
+use super::comparison::Answer;
 use super::deadline::Deadline;
 use super::estimate::Direction;
-use super::evidence::Answer;
 use super::phases::Phases;
 use crate::error::Result;
 use crate::math::log_sum_exp;

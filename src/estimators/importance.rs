@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::comparison;
 use super::estimate::{Estimate, Guarantee, Role};
 use super::monitor::Monitor;
 use super::phases::Phases;
 use super::report::{Weighted, at_the_top};
+use super::rounds;
 use super::settings::Settings;
 use super::{Estimator, evidence, pilot};
 use crate::error::Result;
@@ -40,7 +42,7 @@ impl Estimator for Importance {
 
     fn run(&self, model: &Arc<dyn Model>, settings: &Settings, monitor: &dyn Monitor) -> Result<Estimate> {
         let mut phases = Phases::new(monitor);
-        let mut plan = pilot::plan(model, settings, evidence::one_walk, &mut phases)?;
+        let mut plan = pilot::plan(model, settings, rounds::one_walk, &mut phases)?;
         // The evidence is annealed, and needs no more chains than annealing does.
         plan.chains = plan.chains.min(pilot::REPORTED_CHAINS);
         let found = evidence::gather(model, &mut plan, settings, &mut phases)?;
@@ -58,7 +60,7 @@ impl Estimator for Importance {
             guarantee: self.guarantee(),
             log_z,
             std_err,
-            evidence: evidence::compare(found, log_z, std_err),
+            evidence: comparison::compare(found, log_z, std_err),
             draws: at_the_top(&run, model.space().dim, settings.seed),
             run,
             plan,

@@ -6,15 +6,17 @@ use ndarray::Array2;
 
 use super::annealing::Annealed;
 use super::bar::bar;
+use super::comparison::{self, Answer};
 use super::enumeration::{MOST_SAMPLED_BITS, exact_sampler};
+use super::estimate::Analysis;
 use super::estimate::{Direction, Estimate, Guarantee, Role, Verdict};
-use super::evidence::{self, Answer};
+use super::evidence;
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::pilot::{self, Rounds, equally_weighted};
+use super::pilot::{self, equally_weighted};
 use super::report::{Weighted, at_the_top, interval, shown};
+use super::rounds::{self, Rounds};
 use super::settings::Settings;
-use super::tempering::Analysis;
 use super::verdict::judge;
 use super::{Estimator, Plan};
 use crate::error::{Error, Result};
@@ -71,14 +73,14 @@ impl Estimator for ReverseAis {
             source: "a forward run".into(),
             walk: (Direction::Forward, plan.schedule.rungs()),
             found: plan.upward(&up),
-            below: evidence::LIMIT,
+            below: comparison::LIMIT,
         }];
         Weighted {
             method: self.name(),
             guarantee: self.guarantee(),
             log_z,
             std_err,
-            evidence: evidence::compare(found, log_z, std_err),
+            evidence: comparison::compare(found, log_z, std_err),
             draws: shown(starts.view()),
             run,
             plan,
@@ -118,7 +120,7 @@ impl Estimator for Sandwich {
             if exact {
                 Rounds { answer: 2.0, evidence: 0.0, resampled: false }
             } else {
-                Rounds { answer: 3.5, ..evidence::one_walk(path) }
+                Rounds { answer: 3.5, ..rounds::one_walk(path) }
             }
         };
         let plan = pilot::plan(model, settings, rounds, &mut phases)?;
@@ -150,7 +152,7 @@ impl Estimator for Sandwich {
             let down = descend_settled(&forward.plan, &starts, stream.child(4), &mut phases)?;
             let analyses = sides(&forward, &down);
             let found = evidence::gather(model, &mut forward.plan, settings, &mut phases)?;
-            forward.evidence = evidence::compare(found, low, low_error);
+            forward.evidence = comparison::compare(found, low, low_error);
             forward.guarantee =
                 Guarantee::Conditional("the forward runs, where the reverse run starts".into());
             let mut estimate = forward.report(settings, phases.cost)?;
@@ -165,12 +167,12 @@ impl Estimator for Sandwich {
         let rungs = forward.plan.schedule.rungs();
         let answer = |source: &str, direction, found| {
             let walk = (direction, rungs);
-            vec![Answer { source: source.into(), walk, found, below: evidence::LIMIT }]
+            vec![Answer { source: source.into(), walk, found, below: comparison::LIMIT }]
         };
         let above = answer("reverse annealing", Direction::Reverse, (high, high_error));
-        forward.evidence = evidence::compare(above, low, low_error);
+        forward.evidence = comparison::compare(above, low, low_error);
         let below = answer("forward annealing", Direction::Forward, (low, low_error));
-        let other = evidence::compare(below, high, high_error);
+        let other = comparison::compare(below, high, high_error);
         let doubts = judge(&down.weights, high, high_error, &other);
         let mut estimate = forward.report(settings, phases.cost)?;
         estimate.diagnostics.evidence.extend(other);

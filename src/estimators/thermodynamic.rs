@@ -6,16 +6,19 @@ use std::time::Instant;
 use ndarray::{Array1, Array2, Axis};
 
 use super::Estimator;
+use super::comparison::{self, Answer};
 use super::estimate::{Cost, Diagnostics, Estimate, Guarantee, Rung, Trace, Verdict};
-use super::evidence::{self, Answer};
+use super::evidence;
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::pilot::{self, Plan, Rounds, equally_weighted, left};
+use super::pilot::{self, Plan, equally_weighted, left};
 use super::report::{interval, shown};
+use super::rounds::{self, Rounds};
 use super::settings::Settings;
 use super::verdict::doubts_about;
 use super::warnings::Warning;
 use crate::error::{Error, Result};
+use crate::math::statistics::corrected_trapezoid;
 use crate::math::{LogWeights, Stream, statistics};
 use crate::models::Model;
 use crate::paths::{Move, Path, Population, Schedule};
@@ -70,7 +73,7 @@ impl Estimator for Thermodynamic {
         let mut phases = Phases::new(monitor);
         // Beside the annealing run, time for the integrations, about as much, and for the evidence.
         let rounds = |path: &dyn Path| {
-            let evidence = evidence::rounds(path);
+            let evidence = rounds::evidence(path);
             // A budget does not count the evidence.
             let answer = if settings.budget.is_some() { 2.0 } else { 2.0 + evidence };
             Rounds { answer, evidence, resampled: false }
@@ -165,7 +168,7 @@ impl Thermodynamic {
         // A lag within two of its own standard errors is noise, which the spread of the chains has already counted.
         let excess = 0.25 * (lag.abs() - 2.0 * lag_error).max(0.0);
         let std_err = noise.hypot(discretisation).hypot(excess);
-        let evidence = evidence::compare(answers, log_z, std_err);
+        let evidence = comparison::compare(answers, log_z, std_err);
         let mut reasons = doubts_about(starts);
         if lag.abs() > 3.5 * lag_error && 0.5 * lag.abs() > noise.max(0.5 * settings.target_se) {
             reasons.push(Warning::Drift { lag: 0.5 * lag.abs(), std_err: noise });
@@ -178,7 +181,7 @@ impl Thermodynamic {
         {
             reasons.push(Warning::HeavyTail { pareto_shape, most: 0.7 });
         }
-        reasons.extend(evidence::doubts(log_z, std_err, &evidence));
+        reasons.extend(comparison::doubts(log_z, std_err, &evidence));
         let chains = run.ascents.len();
         Estimate {
             log_z,
@@ -320,16 +323,6 @@ impl Integration {
         })
         .collect()
     }
-}
-
-/// Σ ½Δβ (g_k + g_{k+1}) − Δβ²/12 (g′_{k+1} − g′_k).
-pub(super) fn corrected_trapezoid(betas: &[f64], values: &[f64], slopes: &[f64]) -> f64 {
-    (1..betas.len())
-        .map(|k| {
-            let step = betas[k] - betas[k - 1];
-            0.5 * step * (values[k] + values[k - 1]) - step * step / 12.0 * (slopes[k] - slopes[k - 1])
-        })
-        .sum()
 }
 
 /// Chains' means of ∂_β log f at one rung, and moments over the population.

@@ -1,7 +1,7 @@
 //! Whether to believe a weighted estimate.
 
+use super::comparison::doubts;
 use super::estimate::{Evidence, Verdict};
-use super::evidence::doubts;
 use super::warnings::Warning;
 use crate::math::LogWeights;
 

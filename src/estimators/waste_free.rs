@@ -6,9 +6,7 @@ use rayon::prelude::*;
 use super::annealing::{Annealed, accumulate};
 use super::estimate::Rung;
 use super::monitor::Monitor;
-use super::pilot::Plan;
 use super::resampling::systematic;
-use super::settings::{ScheduleChoice, Settings};
 use crate::error::{Error, Result};
 use crate::math::{LogWeights, Stream, log_mean_exp};
 use crate::paths::{BLOCK, Counts, Ensemble, Move, Path, Population, Schedule, StepStats, check};
@@ -21,7 +19,7 @@ pub(crate) const LEAST_CHAINS: usize = 4;
 /// Fewest rungs of a reported round: on easy models they cost no more sweeps, and their weights have lighter tails. (On an RBM with
 /// rare heavy modes, ref:rbm?visible=12&hidden=8&scale=8, intervals from the two to four rungs of ESS ½ covered in 72 of 100
 /// runs, from sixteen in 91, without waste-free moves in 84.)
-const LEAST_RUNGS: usize = 16;
+pub(crate) const LEAST_RUNGS: usize = 16;
 
 /// How the states at a rung are divided: count · chains · length of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Islands {
 
     /// At least `states`, on chains of `length`: as large islands as leave enough of them, up to a block of chains, because the
     /// mean over islands loses least where each has little variance.
-    fn divide(states: usize, length: usize) -> Self {
+    pub(crate) fn divide(states: usize, length: usize) -> Self {
         let most = states / (LEAST_ISLANDS * length);
         let chains = (1 << most.max(1).ilog2()).clamp(LEAST_CHAINS, BLOCK);
         Self { count: states.div_ceil(chains * length).max(LEAST_ISLANDS), chains, length }
@@ -258,27 +256,6 @@ fn spread(values: &[f64], step: usize, length: usize, out: &mut [f64]) {
 
 fn mean_square(weights: &LogWeights) -> f64 {
     log_mean_exp(&weights.log().iter().map(|w| 2.0 * w).collect::<Vec<_>>())
-}
-
-/// The schedule and the islands of a waste-free round that takes as many sweeps as the round of `plan` would.
-///
-/// Rungs are as few as leave every rung's weights an ESS of half of them, e^{−d²} = ½ for the discrepancy d of a rung, but for
-/// sixteen, and the sweeps that this saves go into more states at each.
-pub(crate) fn layout(plan: &Plan, length: usize, settings: &Settings) -> (Schedule, Islands) {
-    let sweeps = plan.chains * plan.schedule.rungs();
-    let least = settings.chains.unwrap_or(LEAST_ISLANDS * LEAST_CHAINS * length);
-    let wanted = ((plan.length / std::f64::consts::LN_2.sqrt()).ceil() as usize).max(LEAST_RUNGS);
-    let rungs = if matches!(settings.schedule, ScheduleChoice::Given(_)) {
-        plan.schedule.rungs()
-    } else if let Some(rungs) = settings.rungs {
-        rungs
-    } else if plan.decisions.out_of_time || settings.budget.is_some() {
-        wanted.min((sweeps / least).max(1))
-    } else {
-        wanted
-    };
-    let states = settings.chains.unwrap_or_else(|| least.max(sweeps / rungs));
-    (plan.schedule.with_rungs(rungs), Islands::divide(states, length))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, Ix2, Ix3, aview0, stack}
 use super::tensors::{Tensors, read_tensors};
 use super::write::write_npz;
 use crate::error::{Error, Result};
-use crate::estimators::tempering::Samples;
+use crate::estimators::samples::Samples;
 use crate::paths::Schedule;
 
 /// What a file of energies holds: `u_kn` (states, samples) with `N_k`, the names and shapes of free-energy programs.

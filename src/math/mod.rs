@@ -9,6 +9,7 @@ pub mod real;
 pub mod roots;
 pub mod simd;
 pub mod statistics;
+mod tiles;
 
 pub use log_weights::{LogWeights, log_add_exp, log_mean_exp, log_sum_exp};
 pub use random::{Generator, Stream};

@@ -165,6 +165,17 @@ pub fn pareto_shape(log_weights: &[f64]) -> Option<f64> {
     Some((k * m + 0.5 * 10.0) / (m + 10.0))
 }
 
+/// The trapezoid rule with its end correction, for values g and slopes g′ at increasing abscissas β: Σ ½Δβ (g_k + g_{k+1}) − Δβ²/12 (g′_{k+1} − g′_k).
+#[must_use]
+pub fn corrected_trapezoid(betas: &[f64], values: &[f64], slopes: &[f64]) -> f64 {
+    (1..betas.len())
+        .map(|k| {
+            let step = betas[k] - betas[k - 1];
+            0.5 * step * (values[k] + values[k - 1]) - step * step / 12.0 * (slopes[k] - slopes[k - 1])
+        })
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip, concatenate, s}
 use rayon::prelude::*;
 
 use super::rbm::softplus;
-use super::{Boltzmann, GaussianRbm, Ising, Potts, Rbm, Units};
+use super::{Boltzmann, GaussianRbm, Ising, LowerBounds, Potts, Rbm, Units};
 use crate::math::{products, simd};
 
 /// Rounds of mean-field updates: more change the bound little once it has found its mode.
@@ -15,15 +15,6 @@ const ROUNDS: usize = 12;
 /// Steps of a climb among hidden units, and terms that all climbs may add up.
 const CLIMB_STEPS: usize = 8;
 const CLIMB_TERMS: usize = 20_000_000;
-
-/// A model that says where to look for mass, and how much there is at least.
-pub trait LowerBounds {
-    /// At most about `most` states, as rows, near which there may be mass: what single hidden units or couplings ask for.
-    fn landmarks(&self, most: usize) -> Array2<f64>;
-
-    /// A number that log Z is certainly not below (but for rounding), from each row of `near`.
-    fn lower_bounds(&self, near: ArrayView2<'_, f64>) -> Array1<f64>;
-}
 
 /// By a product of independent visible and hidden units with means μ and ν (Salakhutdinov & Murray 2008, doi:10.1145/1390156.1390266):
 /// log Z ≥ b·μ + H(μ) + Σⱼ softplus(cⱼ + (μW)ⱼ), improved by ν ← σ(c + μW), μ ← σ(b + Wν), which never lowers it.

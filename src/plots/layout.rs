@@ -1,7 +1,7 @@
 //! From a figure's numbers to places on a canvas: axes, ticks and legends around the marks, all of it inside.
 
 use super::figure::{Axis, Colour, Figure, Panel, Series, Shape, Ticks};
-use super::marks;
+use super::marks::{self, Frame};
 use super::scene::{Item, Rgb, Scene, Text};
 use super::text::{self, fitted, wrapped};
 use super::ticks::ticks;
@@ -108,15 +108,6 @@ fn place(panel: &Panel, top: f64, height: f64) -> (Vec<Item>, f64) {
         bottom += LEADING * LABEL;
     }
     (items, bottom)
-}
-
-/// The rectangle between the axes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    pub left: f64,
-    pub right: f64,
-    pub top: f64,
-    pub bottom: f64,
 }
 
 fn frame(panel: &Panel, left: f64, right: f64, top: f64, height: f64) -> Frame {

@@ -1,7 +1,6 @@
 //! From marks to what a pen draws, cut off at the panel's edges.
 
 use super::figure::{Map, Marks, Panel, Raster, Series};
-use super::layout::Frame;
 use super::scene::{Item, Rgb, Text};
 use super::text::{self, fitted};
 
@@ -24,6 +23,15 @@ const TILE_WORDS: [f64; 2] = [14.0, 7.0];
 const TILE_SHARE: f64 = 0.8;
 /// Shades of a raster in a legend.
 const SHADES: usize = 5;
+
+/// The rectangle between the axes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub left: f64,
+    pub right: f64,
+    pub top: f64,
+    pub bottom: f64,
+}
 
 /// What `series` draws in `frame`.
 pub(super) fn draw(panel: &Panel, series: &Series, frame: &Frame, colour: Rgb) -> Vec<Item> {

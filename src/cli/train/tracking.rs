@@ -1,6 +1,6 @@
 //! What a tracker goes on from, as named arrays and back.
 
-use lnz::estimators::tempering::Positions;
+use lnz::estimators::ladder::Positions;
 use lnz::estimators::tracker::{State, Walkers};
 use lnz::paths::Schedule;
 use lnz::training::Arrays;

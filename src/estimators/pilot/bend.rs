@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::estimators::ladder::{DENSITY, Fit, usual_systems};
 use crate::estimators::phases::Phases;
 use crate::estimators::settings::Settings;
-use crate::estimators::tempering::{DENSITY, Fit, usual_systems};
 use crate::math::Stream;
 use crate::paths::{Path, Schedule};
 

@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::series::{Series, Until};
 use super::{LEAST_RUNGS, MOST_FLAT_RUNGS, SHARE, first_curve};
 use crate::error::Result;
-use crate::estimators::evidence::LIMIT;
+use crate::estimators::comparison::LIMIT;
+use crate::estimators::decisions::FlatStart;
 use crate::estimators::phases::Phases;
-use crate::estimators::settings::{FlatStart, Settings};
+use crate::estimators::settings::Settings;
 use crate::math::Stream;
 use crate::paths::{Path, Pilot, Start};
 

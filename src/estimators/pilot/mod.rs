@@ -16,12 +16,14 @@ use self::explore::explore;
 use self::series::Series;
 use self::variance::{log_variance, relative_variance, shares, spread};
 use super::annealing::{Annealed, Resampling};
+use super::decisions::{Decisions, FlatStart};
 use super::estimate::{PilotRecord, Role};
-use super::evidence;
 use super::phases::Phases;
 use super::resampling::systematic;
-use super::settings::{Decisions, FlatStart, ScheduleChoice, Settings};
+use super::rounds::{self, Rounds};
+use super::settings::{ScheduleChoice, Settings};
 use super::warnings::Warning;
+use super::waste_free::{self, Islands};
 use crate::error::Result;
 use crate::math::roots::bisect;
 use crate::math::{LogWeights, Stream};
@@ -68,17 +70,6 @@ const FEW_STARTS: f64 = 0.1;
 /// Variance of log-weights to aim at: ESS/N = e^{−0.7} ≈ ½, which leaves room for ESS ≥ 100 and a light tail.
 const AIMED_VARIANCE: f64 = 0.7;
 
-/// What is to come after the pilots, in units of one walk of all chains up the schedule.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rounds {
-    /// Walks that the answer is made from.
-    pub answer: f64,
-    /// Walks that it is held against.
-    pub evidence: f64,
-    /// Whether the former resample.
-    pub resampled: bool,
-}
-
 /// What the pilots settled: everything that the reported round needs, frozen.
 #[derive(Debug)]
 pub struct Plan {
@@ -122,6 +113,28 @@ impl Plan {
         let population = Population::from_reference(self.path.as_ref(), self.chains, stream);
         let resampling = self.resampled.then(|| Resampling::at_half(stream.child(u64::MAX)));
         phases.forward(name, population, &self.schedule, Move::Forward, resampling)
+    }
+
+    /// The schedule and the islands of a waste-free round that takes as many sweeps as the reported round would.
+    ///
+    /// Rungs are as few as leave every rung's weights an ESS of half of them, e^{−d²} = ½ for the discrepancy d of a rung, but for
+    /// sixteen, and the sweeps that this saves go into more states at each.
+    pub(crate) fn waste_free(&self, length: usize, settings: &Settings) -> (Schedule, Islands) {
+        let sweeps = self.chains * self.schedule.rungs();
+        let least = settings.chains.unwrap_or(waste_free::LEAST_ISLANDS * waste_free::LEAST_CHAINS * length);
+        let wanted =
+            ((self.length / std::f64::consts::LN_2.sqrt()).ceil() as usize).max(waste_free::LEAST_RUNGS);
+        let rungs = if matches!(settings.schedule, ScheduleChoice::Given(_)) {
+            self.schedule.rungs()
+        } else if let Some(rungs) = settings.rungs {
+            rungs
+        } else if self.decisions.out_of_time || settings.budget.is_some() {
+            wanted.min((sweeps / least).max(1))
+        } else {
+            wanted
+        };
+        let states = settings.chains.unwrap_or_else(|| least.max(sweeps / rungs));
+        (self.schedule.with_rungs(rungs), Islands::divide(states, length))
     }
 
     /// log Ẑ and its standard error from a walk up.
@@ -225,7 +238,7 @@ pub fn plan(
     let aimed = aimed.min(0.8 * log_variance(allowed, resampled));
     let wanted = rungs_for(aimed).max(barrier * barrier / aimed);
     // Few chains have more of them in the evidence, for each of their own.
-    let share = |chains| evidence::chains(series.path.as_ref(), chains) as f64 / chains as f64;
+    let share = |chains| rounds::chains(series.path.as_ref(), chains) as f64 / chains as f64;
     let walks = answer + evidence * (share(chains) / share(usual)).max(1.0);
     let crowded = if settings.budget.is_some() { 1.0 } else { walks / (answer + evidence) };
     let affordable = (steps / (crowded * chains as f64)).max(1.0);

@@ -4,25 +4,14 @@
 //! system moves it, to first order, and its error is the spread of that: sd(δ) √S over S systems (the infinitesimal jackknife).
 
 use ndarray::{Array1, ArrayView2, s};
-use serde::{Deserialize, Serialize};
 
-use super::samples::Samples;
 use crate::error::Result;
 use crate::estimators::bar::{bar, fermi};
+use crate::estimators::estimate::Analysis;
 use crate::estimators::mbar::{Mbar, Reduced};
-use crate::estimators::thermodynamic::corrected_trapezoid;
+use crate::estimators::samples::Samples;
 use crate::math::log_mean_exp;
-
-/// One way to log Z₁/Z₀.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Analysis {
-    /// `mbar`, `bar`, `stepping-stone-up`, `stepping-stone-down` or `ti`.
-    pub name: String,
-    /// Its log Z.
-    pub log_z: f64,
-    /// Its standard error.
-    pub std_err: f64,
-}
+use crate::math::statistics::corrected_trapezoid;
 
 /// The ways there are, in order of preference.
 pub const NAMES: [&str; 5] = ["mbar", "bar", "stepping-stone-up", "stepping-stone-down", "ti"];

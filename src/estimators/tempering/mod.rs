@@ -6,11 +6,17 @@ use std::time::Instant;
 
 use ndarray::Array2;
 
+use super::comparison;
 use super::estimate::{Diagnostics, Estimate, Guarantee, Role, Rung, Trace, Verdict};
+use super::ladder::{
+    self, DENSITY, Fit, Length, Observables, PLACING, Positions, SYSTEMS, Start, Tempered, usual_systems,
+};
 use super::monitor::Monitor;
 use super::phases::Phases;
-use super::pilot::{self, Rounds, left};
+use super::pilot::{self, left};
 use super::report::{interval, shown};
+use super::rounds::{self, Rounds};
+use super::samples::Samples;
 use super::settings::Settings;
 use super::warnings::Warning;
 use super::{Estimator, evidence};
@@ -21,21 +27,10 @@ use crate::models::Model;
 use crate::paths::Path;
 
 pub mod analyses;
-mod fit;
-pub mod ladder;
-mod samples;
 
-use fit::PLACING;
-
+pub use analyses::analyse;
 pub(crate) use analyses::spread;
-pub use analyses::{Analysis, analyse};
-pub(crate) use fit::Fit;
-pub use ladder::{Length, Observables, Positions, Start, Tempered};
-pub use samples::Samples;
 
-/// Fewest independent systems unless asked for otherwise: enough for an error bar. More would make runs shorter for the same error,
-/// and what they have not forgotten of their start a larger part of it.
-const SYSTEMS: usize = 32;
 /// Round trips of each system that a run is planned for, and without which it is not believed.
 const TRIPS: f64 = 10.0;
 const LEAST_TRIPS: f64 = 4.0;
@@ -59,10 +54,6 @@ const MOST_NUMBERS: usize = 1 << 22;
 const LEAST_KEPT: usize = 32;
 /// Share of the rounds that come before the first that counts.
 const BURN_IN: usize = 4;
-/// Rungs of the first ladder to a unit of the annealing barrier: for normal increments of standard deviation d an exchange is
-/// rejected with probability about d/√π, and a half is best.
-pub(crate) const DENSITY: f64 = 1.2;
-
 /// Non-reversible parallel tempering (Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, doi:10.1111/rssb.12464) with the multistate
 /// acceptance ratio (Shirts & Chodera 2008, doi:10.1063/1.2978177) on its states.
 ///
@@ -114,7 +105,7 @@ pub(crate) fn sample(
     let began = Instant::now();
     let mut phases = Phases::new(monitor);
     let rounds = |path: &dyn Path| {
-        let evidence = evidence::rounds(path);
+        let evidence = rounds::evidence(path);
         // Where time is short the ladder gets as much of it as the evidence; a budget does not count that.
         let answer = if settings.budget.is_some() { 1.0 } else { 1.0 + evidence };
         Rounds { answer, evidence, resampled: true }
@@ -204,10 +195,10 @@ pub(crate) fn sample(
     let (log_z, std_err) = (analyses[0].log_z, analyses[0].std_err);
 
     let found = evidence::gather(model, &mut plan, settings, &mut phases)?;
-    let evidence = evidence::compare(found, log_z, std_err);
+    let evidence = comparison::compare(found, log_z, std_err);
     let r_hat = run.samples.r_hat();
     let mut reasons = doubts(&run, r_hat, LEAST_TRIPS, std_err, settings);
-    reasons.extend(evidence::doubts(log_z, std_err, &evidence));
+    reasons.extend(comparison::doubts(log_z, std_err, &evidence));
     let top = run.populations.last().expect("a ladder has rungs");
     let estimate = Estimate {
         log_z,
@@ -241,11 +232,6 @@ pub(crate) fn sample(
         },
     };
     Ok((estimate, run.observed))
-}
-
-/// Independent systems unless asked for otherwise: 32, or as many as a machine word holds.
-pub(crate) fn usual_systems(path: &dyn Path) -> usize {
-    path.block_size(SYSTEMS).max(SYSTEMS)
 }
 
 /// What a trial tells of the run to come.

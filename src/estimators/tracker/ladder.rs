@@ -6,13 +6,11 @@ use ndarray::ArrayView2;
 
 use super::{Source, Tracked};
 use crate::error::Result;
+use crate::estimators::ladder::{self, Fit, Length, Observables, Positions, Start, usual_systems};
 use crate::estimators::monitor::Monitor;
 use crate::estimators::phases::Phases;
 use crate::estimators::settings::Settings;
-use crate::estimators::tempering::{
-    Fit, Length, MOST_R_HAT, Observables, Positions, Start, analyse, doubts, forgetting, ladder,
-    usual_systems,
-};
+use crate::estimators::tempering::{MOST_R_HAT, analyse, doubts, forgetting};
 use crate::math::Stream;
 use crate::models::Model;
 use crate::paths::{self, Schedule};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
+use super::ladder::Positions;
 use super::monitor::{Monitor, Silent};
 use super::quadrature::Quadrature;
 use super::settings::{LEAST_BUDGET, Settings};
-use super::tempering::Positions;
 use super::{Estimator, quickest_exact};
 use crate::error::{Error, Result};
 use crate::math::Stream;

@@ -21,21 +21,9 @@ mod matrix;
 mod product;
 mod rows;
 
+use super::tiles::GROUPS;
+pub use super::tiles::{Quads, TILE, tiles};
 pub use matrix::{BitMatrix, Sums};
 pub use product::Fixed;
 pub(crate) use product::nearest;
 pub use rows::{BitRows, sum_where, unpack};
-
-/// Bits, and outputs, to a tile.
-pub const TILE: usize = 64;
-const GROUPS: usize = TILE / 4;
-
-/// 64 bits as sixteen groups of four: bit k of group i is the tile's element 16 k + i, so that a vector comparison of sixteen
-/// elements fills one digit of every group.
-pub type Quads = [u32; GROUPS];
-
-/// How many [`Quads`] hold a row of `bits` bits.
-#[must_use]
-pub fn tiles(bits: usize) -> usize {
-    bits.div_ceil(TILE)
-}

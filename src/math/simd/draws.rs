@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::{LANES, dispatch, exp};
-use crate::math::bits::{Quads, TILE};
+use crate::math::tiles::{Quads, TILE};
 
 /// `bits[i]` = 1 with probability σ(scale · `activations[i]` + `offsets[i]`), else 0; no offsets when `offsets` is empty.
 ///

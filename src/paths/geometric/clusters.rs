@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::RngExt;
 
-use super::fit::INFLATION;
+use super::INFLATION;
 use crate::kernels::reference::{Component, Components, Spread};
 use crate::math::linear::Cholesky;
 use crate::math::random::Generator;

@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use statrs::function::gamma::ln_gamma;
 
+use super::INFLATION;
 use super::clusters;
 use crate::kernels::ReferenceChoice;
 use crate::kernels::reference::{Component, Components, Frame, Reference, Spread};
 use crate::math::linear::Cholesky;
 use crate::math::{Stream, statistics};
 
-/// What fitted standard deviations are multiplied by, so that the reference is no narrower than the model.
-pub(super) const INFLATION: f64 = 1.2;
 /// Share of a mixture's mass that stays with independent normals: where the fit lost a mode, weights are at most five times as large
 /// as without it.
 const DEFENSIVE: f64 = 0.2;

@@ -23,6 +23,9 @@ use ensemble::GeometricEnsemble;
 use fit::Form;
 use step_size::StepSize;
 
+/// What fitted standard deviations are multiplied by, so that the reference is no narrower than the model.
+const INFLATION: f64 = 1.2;
+
 /// Fits after which the kind of the reference is settled, so that step sizes are measured in the units that they are used in.
 const FITS: usize = 3;
 /// Draws of the reference that tell whether walls keep the model's mass away from it.

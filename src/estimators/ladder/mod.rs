@@ -6,10 +6,20 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::estimators::monitor::Monitor;
+use crate::estimators::samples::Samples;
 use crate::math::{Generator, Stream};
 use crate::paths::{Counts, Move, Path, Population, Schedule};
 
-use super::samples::Samples;
+mod fit;
+
+pub(crate) use fit::{Fit, PLACING};
+
+/// Fewest independent systems unless asked for otherwise: enough for an error bar. More would make runs shorter for the same error,
+/// and what they have not forgotten of their start a larger part of it.
+pub(crate) const SYSTEMS: usize = 32;
+/// Rungs of the first ladder to a unit of the annealing barrier: for normal increments of standard deviation d an exchange is
+/// rejected with probability about d/√π, and a half is best.
+pub(crate) const DENSITY: f64 = 1.2;
 
 /// Steps that a rung's chains take where the rung below left them, before the first round.
 const SETTLING: usize = 10;
@@ -300,6 +310,11 @@ impl<'a> Ladder<'a> {
         // Chains can be lent to one thread only.
         self.populations.par_iter_mut().map(of_rung).collect()
     }
+}
+
+/// Independent systems unless asked for otherwise: 32, or as many as a machine word holds.
+pub(crate) fn usual_systems(path: &dyn Path) -> usize {
+    path.block_size(SYSTEMS).max(SYSTEMS)
 }
 
 /// The rung nearest to β.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView2};
 
-use super::ladder::{self, Length, Observables, Positions, Start, Tempered};
+use super::{Length, Observables, Positions, Start, Tempered};
 use crate::error::Result;
 use crate::estimators::phases::Phases;
 use crate::math::Stream;
 use crate::paths::{Path, Schedule};
 
 /// Rounds of a run that places rungs, after half as many that do not count; and how long one is that bends the path.
-pub(super) const PLACING: usize = 100;
+pub(crate) const PLACING: usize = 100;
 const BENDING: Length = Length { burn_in: 2, rounds: 8, every: 2 };
 /// Runs that bend it, to a unit of the ladder's barrier and at most, and the barrier below which paths are straight enough.
 const BENDS: f64 = 4.0;
@@ -120,7 +120,7 @@ impl<'a, 'm> Fit<'a, 'm> {
         let Self { path, schedule, ends, systems, stream, phases, .. } = self;
         let start = Start { schedule, systems: *systems, before: ends.as_ref(), stream: stream.child(label) };
         phases.run(name, length.burn_in + length.rounds, |monitor| {
-            let run = ladder::run(path.as_ref(), start, length, keep, monitor)?;
+            let run = super::run(path.as_ref(), start, length, keep, monitor)?;
             let counts = run.counts;
             Ok((run, counts))
         })
