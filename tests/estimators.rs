@@ -172,7 +172,11 @@ fn a_constant_energy_shifts_log_z() {
 fn huge_weights_are_annealed_in_f64_or_not_at_all() {
     let settings = Settings { rungs: Some(1024), chains: Some(512), max_time: 1e9, ..Settings::default() };
     let ais = by_name("ais").unwrap();
-    for spec in ["ref:rbm?visible=6&hidden=4&scale=1e6", "ref:gaussian-rbm?visible=4&hidden=3&scale=1e3"] {
+    for spec in [
+        "ref:rbm?visible=6&hidden=4&scale=1e4",
+        "ref:rbm?visible=6&hidden=4&scale=1e6",
+        "ref:gaussian-rbm?visible=4&hidden=3&scale=1e3",
+    ] {
         let model = builtin::parse(spec).unwrap();
         assert_ne!(for_model(&model, None).unwrap().kernel(), "block Gibbs", "{spec}");
         let found = ais.estimate(&model, &settings, &Silent).unwrap();

@@ -24,9 +24,9 @@ use crate::paths::{Counts, Move, Path, Population};
 const INTEGRATING: f64 = 0.1;
 const LAST: f64 = 1.05;
 
-/// A second forward run, from a flat reference where the answer's is another; one from a wider reference where the path has one; and a reverse run from exact draws if the model has
-/// them, else from overcooled chains, or on continuous spaces from where the second run ended, moved on and back by a kernel of
-/// shorter steps: what one step size cannot reach, the narrow part of a funnel say, another may.
+/// A second forward run, from a flat reference where the answer's is another; one from a wider reference where the path has one; and a
+/// reverse run from exact draws if the model has them, else from overcooled chains, or on continuous spaces from where the second run
+/// ended, moved on and back by a kernel of shorter steps: what one step size cannot reach, the narrow part of a funnel say, another may.
 ///
 /// Last, a certain lower bound, where there is one: a mode that no chain found may hold more than all that they did find.
 ///
@@ -126,7 +126,8 @@ fn from_flat(
     let rungs = flat.schedule.rungs();
     let deadline = phases.deadline(settings, 1.0);
     let most = if settings.budget.is_some() { 1 } else { (plan.chains / chains).clamp(1, MOST_FLAT_RUNS) };
-    let decided = settings.replay.and_then(|decided| decided.flat?.runs);
+    // Records of runs that knew of one only do not say how many.
+    let decided = settings.replay.map(|decided| decided.flat.and_then(|flat| flat.runs).unwrap_or(1));
     let mut walk = |label: u64| {
         let population = Population::from_reference(flat.path.as_ref(), chains, stream.child(label));
         let resampling = resampling(flat.path.as_ref(), stream.child(label + 10));

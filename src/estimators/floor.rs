@@ -17,7 +17,7 @@ use crate::paths::Counts;
 
 /// Most landmarks, rows of data and states of chains that bounds start from.
 const STARTS: usize = 256;
-/// The same of landmarks where it is late already: on a machine of 3000x3000 units 256 take seconds.
+/// Landmarks where it is late already, and nothing else: on a machine of 3000x3000 units 256 take seconds.
 const FEW: usize = 16;
 /// Rows whose bounds are computed together.
 const BLOCK: usize = 32;
@@ -29,7 +29,7 @@ const ROUNDING: (f64, f64) = (1e-6, 1e-3);
 pub(crate) struct Room {
     /// When no more are begun.
     pub deadline: Deadline,
-    /// Starts that an earlier run had time for, where not for all.
+    /// Starts that an earlier run had time for, where not for all; 0 for the first landmarks alone.
     pub most: Option<usize>,
 }
 
@@ -72,13 +72,15 @@ pub(crate) fn floor(
             }
             found
         };
-        let best = if let Some(bounds) = bounds {
+        let late = bounds.is_some() && room.most.map_or_else(|| room.deadline.has_passed(), |most| most == 0);
+        let best = if let Some(bounds) = bounds.filter(|_| late) {
+            largest(&bounds.lower_bounds(bounds.landmarks(FEW).view()).to_vec())
+        } else if let Some(bounds) = bounds {
             // Landmarks first, which no chain has found. One set after the other: they may take as much memory as the model.
-            let late = room.most.map_or_else(|| room.deadline.has_passed(), |most| most <= 2 * FEW);
-            let mut found = values(bounds.landmarks(if late { FEW } else { STARTS }).view());
+            let mut found = values(bounds.landmarks(STARTS).view());
             found.extend(data.map(|data| values(some(data).view())).into_iter().flatten());
             found.extend(values(some(states).view()));
-            found.into_iter().filter(|bound| bound.is_finite()).fold(f64::NEG_INFINITY, f64::max)
+            largest(&found)
         } else {
             let mut starts = vec![some(states)];
             starts.extend(data.map(some));
@@ -88,7 +90,7 @@ pub(crate) fn floor(
         };
         monitor.advance(1);
         let counts = Counts { energy_evaluations: done as u64, ..Counts::default() };
-        Ok(((best, cut.then_some(done)), counts))
+        Ok(((best, if late { Some(0) } else { cut.then_some(done) }), counts))
     })?;
     let error = ROUNDING.1.max(ROUNDING.0 * bound.abs());
     let answer = bound.is_finite().then(|| Answer {
@@ -98,6 +100,10 @@ pub(crate) fn floor(
         below: f64::INFINITY,
     });
     Ok((answer, cut))
+}
+
+fn largest(bounds: &[f64]) -> f64 {
+    bounds.iter().copied().filter(|bound| bound.is_finite()).fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// At most `STARTS` of the rows, evenly spaced.
@@ -134,6 +140,24 @@ mod tests {
             floor(&model, Some(data.view()), states.view(), Room::default(), &mut phases).expect("energies");
         let bound = found.0.expect("a finite space").found.0;
         assert!((bound - (1.0 + (-1f64).exp() + (-2f64).exp()).ln()).abs() < 1e-12, "{bound}");
+    }
+
+    /// Where it is late the first landmarks give a bound, and a replay of that the same one.
+    #[test]
+    fn a_late_bound_is_a_bound_and_is_replayed() {
+        let model = crate::models::builtin::parse("ref:rbm?visible=30&hidden=40").expect("valid");
+        let states = Array2::zeros((4, 30));
+        let mut phases = Phases::new(&crate::estimators::Silent);
+        let mut bound = |room| {
+            let (answer, cut) = floor(&model, None, states.view(), room, &mut phases).expect("bounds");
+            (answer.expect("a finite space").found.0, cut)
+        };
+        let now = std::time::Instant::now();
+        let late = bound(Room { deadline: Deadline::after(now, 0.0), most: None });
+        let whole = bound(Room::default());
+        assert_eq!(late.1, Some(0));
+        assert_eq!(bound(Room { most: late.1, ..Room::default() }), late);
+        assert!(whole.1.is_none() && late.0.is_finite() && late.0 <= whole.0, "{late:?} {whole:?}");
     }
 
     #[test]

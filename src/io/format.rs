@@ -1,6 +1,5 @@
 //! What kind of file it is: by its first bytes, never by its name.
 
-use super::npz::PICKLE_REFUSED;
 use super::{Parsed, npy, safetensors};
 
 /// A format that some reader here understands.
@@ -16,6 +15,11 @@ pub(super) enum Format {
     /// None of the above, but text.
     Text,
 }
+
+/// Why pickles are refused, and the line that converts one.
+pub(super) const PICKLE_REFUSED: &str = "a Python pickle (PyTorch .pt/.pth, joblib) can run code, so it is not read; convert a \
+     PyTorch state dict with: python -c \"import torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in \
+     torch.load('model.pt', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"";
 
 const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 

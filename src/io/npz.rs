@@ -6,14 +6,10 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::bytes::{Budget, printable};
+use super::format::PICKLE_REFUSED;
 use super::npy::{self, Contents};
 use super::tensors::{Tensor, Tensors};
 use super::{Parsed, npy::MAGIC};
-
-/// Why pickles are refused, and the line that converts one.
-pub(super) const PICKLE_REFUSED: &str = "a Python pickle (PyTorch .pt/.pth, joblib) can run code, so it is not read; convert a \
-     PyTorch state dict with: python -c \"import torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in \
-     torch.load('model.pt', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"";
 
 /// Reads every array of numbers; other members are listed as skipped.
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Parsed<Tensors> {

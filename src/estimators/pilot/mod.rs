@@ -164,7 +164,12 @@ impl Plan {
             warnings.push(Warning::NoTime { what: "the cross-check by numerical integration".into() });
         }
         if let Some(starts) = self.decisions.bounds {
-            warnings.push(Warning::NoTime { what: format!("a lower bound from more than {starts} states") });
+            warnings.push(Warning::NoTime {
+                what: match starts {
+                    0 => "a lower bound from more than the first landmarks".into(),
+                    _ => format!("a lower bound from more than {starts} states"),
+                },
+            });
         }
         if self.path.start() == Some(Start::Open) {
             warnings.push(Warning::GuessedBaseRates);
@@ -252,14 +257,7 @@ pub fn plan(
         })
     };
     let out_of_time = out_of_room || (settings.rungs.is_none() && !given && wanted > affordable);
-    // All that it may have: the flat reference was not chosen because it needs more, or because its pilots were too short to tell.
-    let flat_rungs =
-        (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS).min((FLAT_MORE as f64 * affordable) as usize).max(1);
-    let flat = match &check {
-        Some(_) => flat.map(|decided| FlatStart { rungs: Some(flat_rungs), ..decided }),
-        None => flat,
-    };
-    let decisions = settings.replay.unwrap_or(Decisions {
+    let mut decisions = settings.replay.unwrap_or(Decisions {
         pilots,
         chains,
         rungs,
@@ -278,8 +276,14 @@ pub fn plan(
     let schedule_of = |curve: Schedule, rungs| {
         if given { curve } else { reported_schedule(settings, &curve, rungs) }
     };
-    let flat_rungs = decisions.flat.and_then(|flat| flat.rungs).unwrap_or(flat_rungs);
-    let flat = check.map(|flat| FlatRun { schedule: schedule_of(flat.curve, flat_rungs), path: flat.path });
+    let flat = check.map(|flat| {
+        // All that it may have: it was not chosen because it needs more, or because its pilots were too short to tell.
+        let room = if settings.replay.is_some() { f64::INFINITY } else { FLAT_MORE as f64 * affordable };
+        let wanted = (FLAT_MORE * rungs).max(2 * MOST_FLAT_RUNGS).min(room as usize);
+        let rungs = decisions.flat.and_then(|decided| decided.rungs).unwrap_or(wanted);
+        decisions.flat = decisions.flat.map(|decided| FlatStart { rungs: Some(rungs), ..decided });
+        FlatRun { schedule: schedule_of(flat.curve, rungs), path: flat.path }
+    });
     let Series { path, curve, records, .. } = series;
     let schedule = schedule_of(curve, rungs);
     phases.role = Role::Answer;

@@ -119,9 +119,12 @@ pub(super) fn for_model(
     model: &Arc<dyn Model>,
     data: Option<ArrayView2<'_, f64>>,
 ) -> Option<Result<Arc<dyn Path>>> {
-    let (path, scale): (Box<dyn FnOnce() -> RbmPath + '_>, f64) = if let Some(rbm) = downcast::<Rbm>(model) {
+    let (path, scale, most): (Box<dyn FnOnce() -> RbmPath + '_>, f64, f64) = if let Some(rbm) =
+        downcast::<Rbm>(model)
+    {
         let scale = rounding::scale(rbm.weights().view(), rbm.hidden_bias(), &Array1::ones(rbm.visible()));
-        (Box::new(move || RbmPath::bernoulli(rbm, data)), scale)
+        let most = rounding::most_in_f32(rbm.visible(), rbm.hidden());
+        (Box::new(move || RbmPath::bernoulli(rbm, data)), scale, most)
     } else {
         let rbm = downcast::<GaussianRbm>(model)?;
         let weights = whitened(&rbm);
@@ -129,7 +132,7 @@ pub(super) fn for_model(
         let reach = weights.mapv(f64::abs).sum_axis(Axis(1)) + 3.0;
         let folded = rbm.hidden_bias() + &rbm.visible_bias().dot(rbm.scaled_weights());
         let scale = rounding::scale(weights.view(), &folded, &reach);
-        (Box::new(move || RbmPath::gaussian(rbm)), scale)
+        (Box::new(move || RbmPath::gaussian(rbm)), scale, rounding::MOST)
     };
     if rounding::in_f64(scale) > rounding::MOST {
         let reason = format!(
@@ -140,7 +143,7 @@ pub(super) fn for_model(
         );
         return Some(Err(Error::NotApplicable { estimator: "annealing", reason }));
     }
-    (rounding::in_f32(scale) <= rounding::MOST).then(|| Ok(Arc::new(path()) as Arc<dyn Path>))
+    (rounding::in_f32(scale) <= most).then(|| Ok(Arc::new(path()) as Arc<dyn Path>))
 }
 
 /// σW̃, which multiplies u.
